@@ -1,0 +1,15 @@
+//! What everything stands on: time, randomness, identifiers, encodings, limits, backoff.
+//! Knows nothing of certificates, Docker or HTTP, and does no I/O.
+
+mod backoff;
+mod clock;
+pub mod encoding;
+mod ids;
+pub mod limits;
+mod random;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use ids::Id;
+pub use random::{Random, SeededRandom, SystemRandom};
+pub use secrecy::{ExposeSecret, SecretString};
