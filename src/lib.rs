@@ -8,4 +8,31 @@
 //! ```
 
 pub mod base;
+pub mod model;
 pub mod pki;
+pub mod sys;
+pub mod wire;
+
+#[cfg(feature = "server")]
+pub mod ca;
+#[cfg(feature = "server")]
+pub mod http;
+#[cfg(feature = "server")]
+pub mod jobs;
+#[cfg(feature = "server")]
+pub mod keys;
+#[cfg(feature = "server")]
+pub mod service;
+#[cfg(feature = "server")]
+pub mod store;
+
+#[cfg(feature = "agent")]
+pub mod agent;
+pub mod client;
+#[cfg(feature = "agent")]
+pub mod gate;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+
+pub mod app;

@@ -1,0 +1,1 @@
+//! The controller on a Docker host: observe, check, plan, execute, verify, report.

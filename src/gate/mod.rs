@@ -1,0 +1,1 @@
+//! The mutual-TLS proxy in front of docker.sock.

@@ -1,0 +1,1 @@
+//! Where the CA's private keys are: one trait, implementations below.

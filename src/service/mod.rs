@@ -1,0 +1,1 @@
+//! Use cases of the server; the only place that opens a transaction.

@@ -1,0 +1,1 @@
+//! What the server remembers: one trait, implementations below, one conformance suite.
