@@ -1,1 +1,55 @@
-//! Configuration and composition: the only place that names an implementation.
+//! Configuration and composition: the only place that names an implementation. Nothing imports it but
+//! `main`.
+
+#[cfg(feature = "agent")]
+mod agent;
+mod logging;
+#[cfg(feature = "server")]
+mod server;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps a fleet of Docker hosts reachable over mutual TLS.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dockwarden",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The CA: set it up, run it, back it up.
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Server(server::Command),
+    /// The controller on a Docker host, with the gate.
+    #[cfg(feature = "agent")]
+    #[command(subcommand)]
+    Agent(agent::Command),
+}
+
+/// Runs the command line; the exit code is 0, 1 (failed) or 2 (usage).
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        #[cfg(feature = "server")]
+        Command::Server(command) => server::run(command),
+        #[cfg(feature = "agent")]
+        Command::Agent(command) => agent::run(command),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dockwarden: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
