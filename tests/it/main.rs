@@ -1,1 +1,5 @@
 //! The one integration binary.
+
+mod layers;
+mod source;
+mod tidy;
