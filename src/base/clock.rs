@@ -16,6 +16,9 @@ pub struct Timestamp(i64);
 const MILLIS_MAX: i64 = 253_402_207_200_000;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Timestamp = Timestamp(0);
+
     /// From milliseconds since the epoch, held inside years 0001 to 9999.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(-62_135_596_800_000, MILLIS_MAX))

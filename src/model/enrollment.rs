@@ -126,3 +126,6 @@ pub fn decide(facts: Facts<'_>, now: Timestamp) -> Decision {
         Some(holder) => Decision::NameTaken(holder.identity.name.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;
