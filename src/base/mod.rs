@@ -3,6 +3,7 @@
 
 mod backoff;
 mod clock;
+mod duration;
 pub mod encoding;
 mod ids;
 pub mod limits;
@@ -10,6 +11,7 @@ mod random;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use duration::{DurationError, Span};
 pub use ids::Id;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use secrecy::{ExposeSecret, SecretString};

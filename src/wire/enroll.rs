@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Id, Timestamp};
+use crate::model::IdentityKind;
 use crate::pki::Serial;
 
 /// A request to join. The secret inside `token` never shows in `Debug` output.
@@ -26,6 +27,10 @@ pub struct EnrollRequest {
     /// Labels; those of the token win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// What the joining side means to become. A token made for the other kind is then refused, instead of
+    /// giving a certificate that is good for nothing there. Absent: whatever the token says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<IdentityKind>,
 }
 
 impl std::fmt::Debug for EnrollRequest {
