@@ -96,7 +96,8 @@ impl FromStr for San {
     /// An address when it reads as one, else a DNS name.
     fn from_str(text: &str) -> Result<Self, NameError> {
         match text.parse::<IpAddr>() {
-            Ok(address) => Ok(Self::Ip(address)),
+            // An IPv4-mapped IPv6 address is the IPv4 one: verifiers compare them as equal.
+            Ok(address) => Ok(Self::Ip(address.to_canonical())),
             Err(_) => Ok(Self::Dns(text.parse()?)),
         }
     }
