@@ -105,7 +105,7 @@ mod tests {
     /// `factor * PRIMES` to the size of `bytes`, plus `add`: its residue is `add` for every prime.
     fn modulus_with_residue(add: u8, bytes: usize) -> Vec<u8> {
         let mut number = vec![1u8];
-        let mut multiply = |number: &mut Vec<u8>, by: u32| {
+        let multiply = |number: &mut Vec<u8>, by: u32| {
             let mut carry = 0u32;
             for digit in number.iter_mut().rev() {
                 carry += u32::from(*digit) * by;
@@ -120,7 +120,8 @@ mod tests {
         PRIMES.iter().for_each(|p| multiply(&mut number, *p));
         multiply(&mut number, 2);
         while number.len() < bytes || number[0] < 0x80 {
-            multiply(&mut number, if number.len() < bytes { 251 } else { 2 });
+            let by = if number.len() < bytes { 251 } else { 2 };
+            multiply(&mut number, by);
         }
         *number.last_mut().unwrap() += add;
         number
