@@ -18,13 +18,13 @@ busybox_image() {
 
 # dockerd_start: an engine of the suite's own under a supervisor, so that a restart means what it means on a host.
 # Its socket: $DOCKER_SOCKET.
-DOCKER_SOCKET=${SUITE_DIR:-}/dockerd/docker.sock
+DOCKER_SOCKET=${RUN_DIR:-}/docker.sock
 dockerd_start() {
     local directory=$SUITE_DIR/dockerd
     mkdir -p "$directory"
     printf '{}\n' >"$directory/daemon.json"
     start_for_suite dockerd "$REPO/tests/lib/supervise" "$directory/child.pid" \
-        dockerd --config-file "$directory/daemon.json" --data-root "$directory/data" --exec-root "$directory/exec" \
+        dockerd --config-file "$directory/daemon.json" --data-root "$directory/data" --exec-root "$RUN_DIR/exec" \
         -p "$directory/dockerd.pid" -H "unix://$DOCKER_SOCKET" --bridge=none --iptables=false --ip6tables=false
     wait_for 60 "dockerd answers" dockerd_answers
 }

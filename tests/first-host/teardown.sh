@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Ends everything that the steps started for the whole suite. Runs always, also when a step failed or was cut off.
+source "$REPO/tests/lib/common.sh"
+source "$REPO/tests/lib/docker.sh"
+source "$REPO/tests/lib/hosts.sh"
+
+dockerd_stop
+for root in "$SUITE_DIR"/hosts/*/; do
+    [[ -d $root ]] || continue
+    host_remove "$(basename "$root")"
+done
+stop_all "$SUITE_DIR/processes"
+hosts_bridge_down
+
+# What dockerd leaves mounted when it is killed.
+while read -r target; do
+    umount "$target" || true
+done < <(findmnt --raw --noheadings --output TARGET | grep -F -e "$SUITE_DIR" -e "$RUN_DIR" | sort -r)
+rm -rf --one-file-system "$SUITE_DIR/dockerd" "$SUITE_DIR/hosts"
+if ip link show "$HOSTS_BRIDGE" >/dev/null 2>&1; then fail "the bridge $HOSTS_BRIDGE is gone"; fi
