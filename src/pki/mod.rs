@@ -3,6 +3,7 @@
 
 mod algorithm;
 pub mod cert;
+pub mod chain;
 pub mod csr;
 pub(crate) mod der;
 mod leaf_key;
@@ -15,6 +16,7 @@ pub(crate) mod rcgen_form;
 mod rsa;
 mod serial;
 mod signature;
+pub mod tls;
 
 pub use algorithm::KeyAlgorithm;
 pub use cert::{Certificate, CertificateError};

@@ -1,5 +1,9 @@
 //! The one integration binary.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod layers;
+mod pki_chain;
+mod pki_tls;
 mod source;
+mod support;
 mod tidy;
