@@ -78,7 +78,7 @@ fn handshake(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>, name: &'sta
 fn refused(fleet: &Fleet, leaf: Option<&Signed>) -> rustls::Error {
     let ended = handshake(&Arc::new(gate(fleet)), &Arc::new(client(fleet, leaf)), "web-01");
     assert!(ended.client.is_err(), "the client must hear of it");
-    ended.server.err().expect("the server must refuse")
+    ended.server.expect_err("the server must refuse")
 }
 
 #[test]
@@ -221,8 +221,7 @@ fn a_client_refuses_servers_that_are_not_ours_and_says_why() {
     let dial = |server: ServerConfig, name| {
         let error = handshake(&Arc::new(server), &clients, name)
             .client
-            .err()
-            .expect("refused");
+            .expect_err("refused");
         cause::<ChainError>(&std::io::Error::other(error))
             .expect("our own error")
             .clone()
