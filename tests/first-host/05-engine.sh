@@ -4,6 +4,9 @@
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/docker.sh"
 
+# Boots come later; what they need is made meanwhile.
+start_for_suite bases "$REPO/tests/lib/host-bases" bookworm trixie forky
+
 dockerd_start
 busybox_image "$SUITE_DIR/busybox.tar"
 check "the engine imports the image" local_docker import "$SUITE_DIR/busybox.tar" busybox:test

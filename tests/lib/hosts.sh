@@ -23,15 +23,23 @@ debian_mirror() {
     printf '%s\n' "$mirror"
 }
 
-# host_base SUITE: builds the root file system of a Debian release unless it is there. Prints its directory.
+# host_base SUITE: builds the root file system of a Debian release unless it is there, or waits for the one who builds
+# it. Prints its directory.
 host_base() {
+    mkdir -p "$HOSTS_CACHE"
+    (
+        flock 8
+        host_base_build "$1"
+    ) 8>"$HOSTS_CACHE/$1.lock"
+}
+
+host_base_build() {
     local suite=$1 base=$HOSTS_CACHE/$1 partial=$HOSTS_CACHE/$1.partial packages=$HOSTS_PACKAGES
     if [[ $(cat "$base/.dockwarden-recipe" 2>/dev/null) == "$HOSTS_RECIPE" ]]; then
         printf '%s\n' "$base"
         return
     fi
     [[ $suite == bookworm ]] || packages+=,docker-cli
-    mkdir -p "$HOSTS_CACHE"
     rm -rf --one-file-system "$base" "$partial"
     # The script of sid fits every release; it is named because an older debootstrap does not know the newer ones.
     timeout 600 debootstrap --variant=minbase --include="$packages" "$suite" "$partial" "$(debian_mirror)" \
@@ -54,6 +62,10 @@ hosts_bridge_up() {
 }
 
 hosts_bridge_down() { ip link del "$HOSTS_BRIDGE" 2>/dev/null || true; }
+
+# The hosts of the suites: name, release, address. Each has another engine.
+# shellcheck disable=SC2034 # steps read it
+HOSTS=("web-old bookworm 10.77.0.11" "web-now trixie 10.77.0.12" "web-new forky 10.77.0.13")
 
 # host_create NAME SUITE ADDRESS: a copy of the base with its own name, machine id and address, not yet booted.
 host_create() {
