@@ -1,0 +1,129 @@
+//! One method per route of the API.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::call::encode;
+use super::query::{segment, with};
+use super::{Client, Error};
+use crate::base::Id;
+use crate::model::HostReport;
+use crate::pki::Serial;
+use crate::wire::{
+    AuditList, AuditQuery, CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken, Decided,
+    EnrollRequest, HostDetail, HostList, Issued, PageQuery, Pending, RenewRequest, RequestList, StatusAnswer,
+    TokenList, TokenRequest, WhoAmI,
+};
+
+/// The answer to an enrolment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    /// Here it is; also what a repeated request with the same key gets.
+    Issued(Box<Issued>),
+    /// An operator has to approve first: ask again later with the same token and key.
+    Pending(Pending),
+}
+
+impl Client {
+    /// `POST /enroll`. Only over a client with [`ServerTrust::Pins`](crate::pki::tls::ServerTrust) from the
+    /// token itself, or with anchors that are already trusted.
+    pub async fn enroll(&self, request: &EnrollRequest) -> Result<Enrolled, Error> {
+        let answer = self.call(Method::POST, "/enroll", encode(request)).await?;
+        if answer.status == StatusCode::ACCEPTED {
+            return Ok(Enrolled::Pending(self.json(&answer)?));
+        }
+        Ok(Enrolled::Issued(Box::new(self.json(&answer)?)))
+    }
+
+    /// `POST /v1/renew`: the next certificate for the identity that this client shows.
+    pub async fn renew(&self, request: &RenewRequest) -> Result<Issued, Error> {
+        self.send(Method::POST, "/v1/renew", request).await
+    }
+
+    /// `GET /v1/certificates`: one page, soonest expiry first.
+    pub async fn certificates(&self, query: &CertificateQuery) -> Result<CertificateList, Error> {
+        self.get(&with("/v1/certificates", query)).await
+    }
+
+    /// `GET /v1/certificates/{serial}`.
+    pub async fn certificate(&self, serial: &Serial) -> Result<CertificateDetail, Error> {
+        self.get(&format!("/v1/certificates/{serial}")).await
+    }
+
+    /// `GET /v1/hosts`: one page, by name; those the caller may reach.
+    pub async fn hosts(&self, page: &PageQuery) -> Result<HostList, Error> {
+        self.get(&with("/v1/hosts", page)).await
+    }
+
+    /// `GET /v1/hosts/{name}`.
+    pub async fn host(&self, name: &str) -> Result<HostDetail, Error> {
+        self.get(&format!("/v1/hosts/{}", segment(name))).await
+    }
+
+    /// `PUT /v1/hosts/{name}/status`: the report of the host that this client shows.
+    pub async fn put_status(&self, name: &str, report: &HostReport) -> Result<StatusAnswer, Error> {
+        self.send(Method::PUT, &format!("/v1/hosts/{}/status", segment(name)), report).await
+    }
+
+    /// `POST /v1/tokens`. Not repeated by itself when the answer is lost: an unused token is left behind,
+    /// and runs out.
+    pub async fn create_token(&self, request: &TokenRequest) -> Result<CreatedToken, Error> {
+        self.send(Method::POST, "/v1/tokens", request).await
+    }
+
+    /// `GET /v1/tokens`: one page, newest first.
+    pub async fn tokens(&self, page: &PageQuery) -> Result<TokenList, Error> {
+        self.get(&with("/v1/tokens", page)).await
+    }
+
+    /// `DELETE /v1/tokens/{id}`.
+    pub async fn delete_token(&self, id: &Id) -> Result<(), Error> {
+        self.call(Method::DELETE, &format!("/v1/tokens/{id}"), Bytes::new()).await.map(drop)
+    }
+
+    /// `GET /v1/requests`: one page of enrolments that wait, oldest first.
+    pub async fn requests(&self, page: &PageQuery) -> Result<RequestList, Error> {
+        self.get(&with("/v1/requests", page)).await
+    }
+
+    /// `POST /v1/requests/{id}/approve`.
+    pub async fn approve(&self, id: &Id) -> Result<Decided, Error> {
+        self.decide(id, "approve").await
+    }
+
+    /// `POST /v1/requests/{id}/deny`.
+    pub async fn deny(&self, id: &Id) -> Result<Decided, Error> {
+        self.decide(id, "deny").await
+    }
+
+    async fn decide(&self, id: &Id, verb: &str) -> Result<Decided, Error> {
+        let answer = self.call(Method::POST, &format!("/v1/requests/{id}/{verb}"), Bytes::new()).await?;
+        self.json(&answer)
+    }
+
+    /// `GET /v1/clients`: one page, by name.
+    pub async fn clients(&self, page: &PageQuery) -> Result<ClientList, Error> {
+        self.get(&with("/v1/clients", page)).await
+    }
+
+    /// `GET /v1/audit`: one page; with `after`, oldest first.
+    pub async fn audit(&self, query: &AuditQuery) -> Result<AuditList, Error> {
+        self.get(&with("/v1/audit", query)).await
+    }
+
+    /// `GET /v1/whoami`.
+    pub async fn whoami(&self) -> Result<WhoAmI, Error> {
+        self.get("/v1/whoami").await
+    }
+
+    /// `GET /ca.pem`: the root.
+    pub async fn ca(&self) -> Result<String, Error> {
+        let answer = self.call(Method::GET, "/ca.pem", Bytes::new()).await?;
+        self.text(&answer)
+    }
+
+    /// `GET /healthz`.
+    pub async fn health(&self) -> Result<(), Error> {
+        self.call(Method::GET, "/healthz", Bytes::new()).await.map(drop)
+    }
+}
