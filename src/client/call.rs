@@ -33,11 +33,14 @@ pub struct Client {
     clock: Arc<dyn Clock>,
     idle: Mutex<Option<(Timestamp, Connection)>>,
     offset_ms: AtomicI64,
+    call_timeout: Duration,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,7 +67,14 @@ impl Client {
             clock,
             idle: Mutex::new(None),
             offset_ms: AtomicI64::new(NO_OFFSET),
+            call_timeout: CALL_TIMEOUT,
         }
+    }
+
+    /// The same with another limit for a whole call than [`CALL_TIMEOUT`].
+    #[must_use]
+    pub fn with_call_timeout(self, call_timeout: Duration) -> Self {
+        Self { call_timeout, ..self }
     }
 
     /// Who it talks to.
@@ -94,14 +104,18 @@ impl Client {
     /// Makes the call; any status but 2xx is an error.
     pub(super) async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Error> {
         let sent_at = self.clock.now();
-        let call = tokio::time::timeout(CALL_TIMEOUT, self.exchange(method, path, body));
+        let call = tokio::time::timeout(self.call_timeout, self.exchange(method, path, body));
         let answer = call.await.map_err(|_| Error::Timeout {
             server: self.server.clone(),
             doing: "waiting for its answer",
-            after: CALL_TIMEOUT,
+            after: self.call_timeout,
         })??;
         self.note_offset(&answer.headers, sent_at);
-        if answer.status.is_success() { Ok(answer) } else { Err(self.refusal(&answer)) }
+        if answer.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(self.refusal(&answer))
+        }
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Error> {
@@ -114,7 +128,8 @@ impl Client {
             body: self.read(body).await?,
         };
         if connection.sender.ready().await.is_ok() {
-            *self.idle.lock().expect("no panic while the lock is held") = Some((self.clock.now(), connection));
+            *self.idle.lock().expect("no panic while the lock is held") =
+                Some((self.clock.now(), connection));
         }
         Ok(answer)
     }
@@ -143,7 +158,11 @@ impl Client {
     }
 
     fn take_idle(&self) -> Option<Connection> {
-        let (since, connection) = self.idle.lock().expect("no panic while the lock is held").take()?;
+        let (since, connection) = self
+            .idle
+            .lock()
+            .expect("no panic while the lock is held")
+            .take()?;
         let fresh = self.clock.now().since(since) <= IDLE_CONNECTION_MAX;
         (fresh && connection.sender.is_ready()).then_some(connection)
     }
@@ -153,7 +172,10 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, self.server.authority())
-            .header(header::USER_AGENT, concat!("dockwarden/", env!("CARGO_PKG_VERSION")))
+            .header(
+                header::USER_AGENT,
+                concat!("dockwarden/", env!("CARGO_PKG_VERSION")),
+            )
             .header(header::ACCEPT, "application/json");
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -169,7 +191,10 @@ impl Client {
             Err(e) if e.is::<LengthLimitError>() => Err(Error::too_large(&self.server)),
             Err(e) => Err(match e.downcast_ref::<hyper::Error>() {
                 Some(e) => connection::failed(&self.server, e),
-                None => Error::Closed { server: self.server.clone(), reason: e.to_string() },
+                None => Error::Closed {
+                    server: self.server.clone(),
+                    reason: e.to_string(),
+                },
             }),
         }
     }
@@ -178,7 +203,10 @@ impl Client {
         serde_json::from_slice(&answer.body).map_err(|e| Error::Protocol {
             server: self.server.clone(),
             // The body itself may be a whole web page, or hold what was never meant for a terminal.
-            what: format!("status {} with a body that is not what was asked for ({e})", answer.status),
+            what: format!(
+                "status {} with a body that is not what was asked for ({e})",
+                answer.status
+            ),
         })
     }
 
@@ -217,22 +245,34 @@ impl Client {
         let date = headers.get(header::DATE).and_then(|value| value.to_str().ok());
         if let Some(date) = date.and_then(parse_http_date) {
             let ours = (sent_at.as_millis() + self.clock.now().as_millis()) / 2;
-            self.offset_ms.store(ours - date.as_millis() - 500, Ordering::Relaxed);
+            self.offset_ms
+                .store(ours - date.as_millis() - 500, Ordering::Relaxed);
         }
     }
 }
 
 pub(super) fn encode(body: &impl Serialize) -> Bytes {
-    serde_json::to_vec(body).expect("wire types are always JSON").into()
+    serde_json::to_vec(body)
+        .expect("wire types are always JSON")
+        .into()
 }
 
 /// What a server says goes to a terminal: control characters could rewrite what is on it.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\n').take(4000).collect()
+    text.chars()
+        .filter(|c| !c.is_control() || *c == '\n')
+        .take(4000)
+        .collect()
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds = headers
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds))
 }
 

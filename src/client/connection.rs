@@ -53,7 +53,9 @@ pub(super) async fn open(server: &ServerUrl, tls: &Arc<ClientConfig>) -> Result<
 }
 
 async fn secure(server: &ServerUrl, tls: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Error> {
-    let tcp = dial(server).await.map_err(|(address, e)| unreachable(server, address, &e))?;
+    let tcp = dial(server)
+        .await
+        .map_err(|(address, e)| unreachable(server, address, &e))?;
     // A request is one small write followed by a wait: Nagle's algorithm could only delay it.
     drop(tcp.set_nodelay(true));
     let connector = TlsConnector::from(Arc::clone(tls));
@@ -68,7 +70,10 @@ async fn dial(server: &ServerUrl) -> Result<TcpStream, (Option<SocketAddr>, io::
     let found = tokio::net::lookup_host((server.host(), server.port())).await;
     let mut addresses = found.map_err(|e| (None, e))?;
     let mut attempts = FuturesUnordered::new();
-    let mut failure = (None, io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    let mut failure = (
+        None,
+        io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+    );
     loop {
         match addresses.next() {
             Some(address) => attempts.push(async move { (address, TcpStream::connect(address).await) }),
@@ -95,16 +100,26 @@ fn unreachable(server: &ServerUrl, address: Option<SocketAddr>, error: &io::Erro
         Some(address) => format!("{error} ({address})"),
         None => error.to_string(),
     };
-    Error::Connect { server: server.clone(), reason, advice }
+    Error::Connect {
+        server: server.clone(),
+        reason,
+        advice,
+    }
 }
 
 fn handshake_failed(server: &ServerUrl, error: &io::Error) -> Error {
     let server = server.clone();
     if let Some(mismatch) = tls::cause::<PinMismatch>(error) {
-        return Error::PinMismatch { server, mismatch: Box::new(mismatch.clone()) };
+        return Error::PinMismatch {
+            server,
+            mismatch: Box::new(mismatch.clone()),
+        };
     }
     if let Some(chain) = tls::cause::<ChainError>(error) {
-        return Error::Tls { server, reason: chain.to_string() };
+        return Error::Tls {
+            server,
+            reason: chain.to_string(),
+        };
     }
     match rustls_error(error) {
         Some(rustls::Error::AlertReceived(alert)) => refused_or_tls(server, *alert),
@@ -124,13 +139,19 @@ pub(super) fn failed(server: &ServerUrl, error: &hyper::Error) -> Error {
         return refused_or_tls(server, *alert);
     }
     if error.is_parse() {
-        return Error::Protocol { server, what: format!("not HTTP/1.1 ({error})") };
+        return Error::Protocol {
+            server,
+            what: format!("not HTTP/1.1 ({error})"),
+        };
     }
     let mut source: &dyn std::error::Error = error;
     while let Some(next) = source.source() {
         source = next;
     }
-    Error::Closed { server, reason: source.to_string() }
+    Error::Closed {
+        server,
+        reason: source.to_string(),
+    }
 }
 
 fn refused_or_tls(server: ServerUrl, alert: rustls::AlertDescription) -> Error {
@@ -142,9 +163,13 @@ fn refused_or_tls(server: ServerUrl, alert: rustls::AlertDescription) -> Error {
         | A::CertificateExpired
         | A::CertificateUnknown
         | A::UnknownCA
+        | A::DecryptError
         | A::AccessDenied
         | A::CertificateRequired => Error::CertificateRefused { server, alert },
-        other => Error::Tls { server, reason: format!("it ended the handshake with TLS alert {other:?}") },
+        other => Error::Tls {
+            server,
+            reason: format!("it ended the handshake with TLS alert {other:?}"),
+        },
     }
 }
 

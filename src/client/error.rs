@@ -59,7 +59,9 @@ pub enum Error {
         alert: AlertDescription,
     },
     /// The connection ended without an answer. The server may have done what it was asked: ask again.
-    #[error("the server at {server} closed the connection before answering ({reason})\n  It may be restarting: try again. If that repeats, its log says why.")]
+    #[error(
+        "the server at {server} closed the connection before answering ({reason})\n  It may be restarting: try again. If that repeats, its log says why."
+    )]
     Closed {
         /// Who.
         server: ServerUrl,
@@ -77,7 +79,9 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// What came back is not an answer of a dockwarden server.
-    #[error("{server} does not answer like a dockwarden server: {what}\n  Is this the right address, and is there a proxy in between?")]
+    #[error(
+        "{server} does not answer like a dockwarden server: {what}\n  Is this the right address, and is there a proxy in between?"
+    )]
     Protocol {
         /// Who.
         server: ServerUrl,
@@ -100,7 +104,10 @@ impl Error {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Closed { .. } | Self::Protocol { .. } => true,
             Self::Problem { problem, .. } => {
-                matches!(problem.code, Code::RateLimited | Code::Internal | Code::Unavailable)
+                matches!(
+                    problem.code,
+                    Code::RateLimited | Code::Internal | Code::Unavailable
+                )
             }
             Self::Tls { .. } | Self::PinMismatch { .. } | Self::CertificateRefused { .. } => false,
         }
@@ -147,7 +154,8 @@ fn alert_words(alert: AlertDescription) -> String {
         A::CertificateRevoked => {
             "it is revoked\n  Ask an operator why; enrolling again needs a new join token.".into()
         }
-        A::UnknownCA => {
+        // A CA of the same name with another key: its signature does not verify.
+        A::UnknownCA | A::DecryptError => {
             "another CA issued it\n  Is this the server it was enrolled at? Enrol again if the server was set up anew.".into()
         }
         A::CertificateRequired => "it wants one and none was shown\n  Use a profile with a certificate.".into(),

@@ -22,6 +22,3 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer that is read, bytes. A full page of audit records is a tenth of it.
 pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-#[cfg(test)]
-mod tests;

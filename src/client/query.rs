@@ -32,7 +32,11 @@ pub(super) fn with(path: &str, query: &impl Serialize) -> String {
             Some(format!("{key}={text}"))
         })
         .collect();
-    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
+    if pairs.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", pairs.join("&"))
+    }
 }
 
 #[cfg(test)]
@@ -47,13 +51,19 @@ mod tests {
             limit: Some(5),
             ..Default::default()
         };
-        assert_eq!(with("/v1/certificates", &query), "/v1/certificates?limit=5&status=valid%2Csuperseded");
+        assert_eq!(
+            with("/v1/certificates", &query),
+            "/v1/certificates?limit=5&status=valid%2Csuperseded"
+        );
         assert_eq!(with("/v1/audit", &AuditQuery::default()), "/v1/audit");
     }
 
     #[test]
     fn a_name_cannot_leave_its_segment() {
-        assert_eq!(segment("a/../b?c#d%e&f=g h\n"), "a%2F..%2Fb%3Fc%23d%25e%26f%3Dg%20h%0A");
+        assert_eq!(
+            segment("a/../b?c#d%e&f=g h\n"),
+            "a%2F..%2Fb%3Fc%23d%25e%26f%3Dg%20h%0A"
+        );
         assert_eq!(segment("bob@corp.example"), "bob%40corp.example");
     }
 }

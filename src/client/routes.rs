@@ -10,9 +10,9 @@ use crate::base::Id;
 use crate::model::HostReport;
 use crate::pki::Serial;
 use crate::wire::{
-    AuditList, AuditQuery, CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken, Decided,
-    EnrollRequest, HostDetail, HostList, Issued, PageQuery, Pending, RenewRequest, RequestList, StatusAnswer,
-    TokenList, TokenRequest, WhoAmI,
+    AuditList, AuditQuery, CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken,
+    Decided, EnrollRequest, HostDetail, HostList, Issued, PageQuery, Pending, RenewRequest, RequestList,
+    StatusAnswer, TokenList, TokenRequest, WhoAmI,
 };
 
 /// The answer to an enrolment.
@@ -62,7 +62,12 @@ impl Client {
 
     /// `PUT /v1/hosts/{name}/status`: the report of the host that this client shows.
     pub async fn put_status(&self, name: &str, report: &HostReport) -> Result<StatusAnswer, Error> {
-        self.send(Method::PUT, &format!("/v1/hosts/{}/status", segment(name)), report).await
+        self.send(
+            Method::PUT,
+            &format!("/v1/hosts/{}/status", segment(name)),
+            report,
+        )
+        .await
     }
 
     /// `POST /v1/tokens`. Not repeated by itself when the answer is lost: an unused token is left behind,
@@ -78,7 +83,9 @@ impl Client {
 
     /// `DELETE /v1/tokens/{id}`.
     pub async fn delete_token(&self, id: &Id) -> Result<(), Error> {
-        self.call(Method::DELETE, &format!("/v1/tokens/{id}"), Bytes::new()).await.map(drop)
+        self.call(Method::DELETE, &format!("/v1/tokens/{id}"), Bytes::new())
+            .await
+            .map(drop)
     }
 
     /// `GET /v1/requests`: one page of enrolments that wait, oldest first.
@@ -97,7 +104,9 @@ impl Client {
     }
 
     async fn decide(&self, id: &Id, verb: &str) -> Result<Decided, Error> {
-        let answer = self.call(Method::POST, &format!("/v1/requests/{id}/{verb}"), Bytes::new()).await?;
+        let answer = self
+            .call(Method::POST, &format!("/v1/requests/{id}/{verb}"), Bytes::new())
+            .await?;
         self.json(&answer)
     }
 

@@ -22,7 +22,9 @@ pub enum UrlError {
     )]
     PlainHttp(String),
     /// Something else that is no such address.
-    #[error("{0:?} is not a server address: write https://HOST or https://HOST:PORT, such as https://ca.fleet.internal:8443")]
+    #[error(
+        "{0:?} is not a server address: write https://HOST or https://HOST:PORT, such as https://ca.fleet.internal:8443"
+    )]
     Shape(String),
 }
 
@@ -39,8 +41,16 @@ impl ServerUrl {
 
     /// `host:port`, for the `Host` header: an IPv6 address in brackets, 443 left out.
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == 443 { host } else { format!("{host}:{}", self.port) }
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        if self.port == 443 {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
     }
 
     pub(super) fn server_name(&self) -> ServerName<'static> {
@@ -52,15 +62,26 @@ impl FromStr for ServerUrl {
     type Err = UrlError;
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let text = text.trim();
-        let excerpt = || text.chars().filter(|c| !c.is_control()).take(80).collect::<String>();
+        let excerpt = || {
+            text.chars()
+                .filter(|c| !c.is_control())
+                .take(80)
+                .collect::<String>()
+        };
         let lower = text.to_ascii_lowercase();
         if lower.starts_with("http://") {
             return Err(UrlError::PlainHttp(excerpt()));
         }
-        let rest = lower.strip_prefix("https://").ok_or_else(|| UrlError::Shape(excerpt()))?;
-        let (host, port) = split(rest.strip_suffix('/').unwrap_or(rest)).ok_or_else(|| UrlError::Shape(excerpt()))?;
+        let rest = lower
+            .strip_prefix("https://")
+            .ok_or_else(|| UrlError::Shape(excerpt()))?;
+        let (host, port) =
+            split(rest.strip_suffix('/').unwrap_or(rest)).ok_or_else(|| UrlError::Shape(excerpt()))?;
         ServerName::try_from(host.to_owned()).map_err(|_| UrlError::Shape(excerpt()))?;
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
@@ -74,7 +95,9 @@ fn split(authority: &str) -> Option<(&str, u16)> {
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     let port = match port.strip_prefix(':') {
-        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok().filter(|p| *p > 0)?,
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse().ok().filter(|p| *p > 0)?
+        }
         Some(_) => return None,
         None if port.is_empty() => 443,
         None => return None,
@@ -102,7 +125,9 @@ impl Serialize for ServerUrl {
 
 impl<'de> Deserialize<'de> for ServerUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -138,11 +163,30 @@ mod tests {
     #[test]
     fn anything_but_scheme_host_and_port_is_refused() {
         for text in [
-            "", "ca.fleet.internal", "https://", "https://:8443", "https://ca:", "https://ca:0", "https://ca:65536",
-            "https://ca:+1", "https://ca/api", "https://ca?x", "https://u:p@ca", "https://[::1", "https://[ca]:1",
-            "https://::1", "ftp://ca", "https://ca\r\nx: y", "https://ca#f", "https://a b", "unix:///run/x",
+            "",
+            "ca.fleet.internal",
+            "https://",
+            "https://:8443",
+            "https://ca:",
+            "https://ca:0",
+            "https://ca:65536",
+            "https://ca:+1",
+            "https://ca/api",
+            "https://ca?x",
+            "https://u:p@ca",
+            "https://[::1",
+            "https://[ca]:1",
+            "https://::1",
+            "ftp://ca",
+            "https://ca\r\nx: y",
+            "https://ca#f",
+            "https://a b",
+            "unix:///run/x",
         ] {
-            assert!(matches!(text.parse::<ServerUrl>(), Err(UrlError::Shape(_))), "{text:?}");
+            assert!(
+                matches!(text.parse::<ServerUrl>(), Err(UrlError::Shape(_))),
+                "{text:?}"
+            );
         }
     }
 

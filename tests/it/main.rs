@@ -1,6 +1,7 @@
 //! The one integration binary.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod client;
 mod layers;
 mod pki_chain;
 mod pki_tls;

@@ -154,6 +154,11 @@ impl Signed {
         }
     }
 
+    /// Presents one more certificate, which need not belong to the chain.
+    pub fn append(&mut self, other: &Signed) {
+        self.above.push(other.der.clone());
+    }
+
     pub fn name(&self) -> String {
         self.spec.name.clone()
     }
