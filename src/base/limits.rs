@@ -13,8 +13,8 @@ pub const CSR_BYTES_MAX: usize = 16 * 1024;
 pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// Subject alternative names in one certificate.
 pub const SANS_MAX: usize = 100;
-/// The longest a host or client certificate may be valid.
-pub const LEAF_VALIDITY_MAX: Duration = Duration::from_secs(825 * 24 * 3600);
+/// The longest a host or client certificate may be valid: 825 days, and one for backdating.
+pub const LEAF_VALIDITY_MAX: Duration = Duration::from_secs(826 * 24 * 3600);
 /// Labels on an identity or token.
 pub const LABELS_MAX: usize = 64;
 /// Page size of lists.

@@ -1,1 +1,19 @@
 //! Issuing: verify, approve, prepare (lint), sign. Never touches the store, HTTP or the runtime.
+//!
+//! A request becomes a certificate through five types, each made by one function and by nothing else:
+//! [`CsrDer`](crate::pki::CsrDer) → [`VerifiedCsr`](crate::pki::VerifiedCsr) ([`verify`]) →
+//! [`ApprovedRequest`] ([`approve`]) → [`PreparedCert`] ([`prepare`]) → [`IssuedCert`] ([`sign`]).
+//! So nothing is signed that was not granted, and nothing is signed that was not linted.
+
+pub mod ceremony;
+mod encoder;
+mod import;
+mod issuer;
+mod pipeline;
+
+pub use ceremony::{CeremonyError, Root, make_issuer, make_root};
+pub use import::{ImportError, import_root};
+pub use issuer::{Issuer, IssuerError, IssuerUrls};
+pub use pipeline::{ApprovedRequest, Grant, IssueError, IssuedCert, PreparedCert, approve, prepare, sign};
+
+pub use crate::pki::csr::verify;
