@@ -105,7 +105,8 @@ pub(crate) fn is_well_formed(data: &[u8]) -> bool {
     walk(data, DEPTH_MAX)
 }
 
-/// Writes one element around `parts`.
+/// Writes one element around `parts`. Only the signing side needs it.
+#[cfg(any(test, feature = "server"))]
 pub(crate) fn write(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let len: usize = parts.iter().map(|p| p.len()).sum();
     let mut out = Vec::with_capacity(len + 6);

@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     Ed25519KeyPair,
 };
-use rcgen::{PublicKeyData, SigningKey};
+use rcgen::PublicKeyData;
 use rustls_pki_types::PrivateKeyDer;
 use zeroize::Zeroizing;
 
@@ -105,8 +105,9 @@ impl PrivateKey {
     }
 
     /// Signs with the algorithm's own digest (P-384: SHA-384, P-256 and RSA: SHA-256); ECDSA in DER.
+    #[cfg(feature = "server")]
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        self.pair.sign(message).ok()
+        rcgen::SigningKey::sign(&self.pair, message).ok()
     }
 }
 
