@@ -1,17 +1,22 @@
 //! The seams to the machine: the disk, the host's own facts, other programs, systemd. The traits stand here, the
 //! real implementations and their fakes below; nothing else in the crate writes a file or starts a program.
 
+pub mod command;
 mod disk;
 pub mod fake;
 pub mod files;
+pub mod host;
+pub mod systemd;
 mod versions;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use command::{CommandLine, Ending, Outcome, Programs, RealPrograms};
 pub use disk::RealDisk;
 pub use files::{Access, FileError, Files, Lock};
-pub use versions::Versions;
+pub use host::{Host, HostFacts, RealHost};
+pub use versions::{VERSIONS_KEPT, VersionFile, Versions};
 
 /// What is asked of a file system: few, small operations, so that a test can fail or stop at each of them.
 /// [`Files`] builds everything else from these.
