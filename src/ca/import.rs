@@ -60,6 +60,9 @@ pub enum ImportError {
     /// Critical, and not one of ours to honour (name constraints, policies).
     #[error("the root certificate has the critical extension {0}, which is not supported; {FIX}")]
     Critical(String),
+    /// A CA without a name.
+    #[error("the root certificate has an empty subject, which no verifier can match; {FIX}")]
+    EmptySubject,
     /// No subject key identifier.
     #[error("the root certificate has no subject key identifier; {FIX}")]
     NoKeyIdentifier,
@@ -91,6 +94,10 @@ pub fn import_root(
 }
 
 fn check_constraints(root: &Certificate) -> Result<(), ImportError> {
+    // SEQUENCE of nothing (RFC 5280 §4.1.2.6: a CA's subject must not be empty).
+    if root.subject == [0x30, 0] {
+        return Err(ImportError::EmptySubject);
+    }
     if !root.is_ca() {
         return Err(ImportError::NotCa);
     }

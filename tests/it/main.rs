@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
+mod foreign_readers;
 mod layers;
 mod pki_chain;
 mod pki_tls;

@@ -24,7 +24,6 @@ fn a_sealed_key_opens_with_its_passphrase_and_keeps_the_contract() {
 #[test]
 fn a_wrong_passphrase_is_told_as_such() {
     let (_, pem) = sealed("correct horse");
-    // Many, because one in 256 decrypts to something with valid padding; cheap rounds would be another file.
     for attempt in ["", "correct horse ", "Correct horse"] {
         assert_eq!(
             open(pem.as_str(), &secret(attempt)).unwrap_err(),

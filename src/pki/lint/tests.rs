@@ -118,12 +118,17 @@ fn ca_certificates_are_held_to_their_own_rules() {
     }
 }
 
+type Change = fn(&mut Certificate);
+
+fn each_breaks_its_own_rule(table: &[(&str, Change)]) {
+    for (rule, change) in table {
+        assert_eq!(broken(Purpose::Host, change), [*rule]);
+    }
+}
+
 #[test]
-fn each_broken_thing_is_found_by_its_own_rule() {
-    type Change = fn(&mut Certificate);
-    let name = |text: &str| text.parse().unwrap();
-    let many = move |n: usize| (0..n).map(|i| name(&format!("h{i}.example"))).collect::<Vec<_>>();
-    let table: &[(&str, Change)] = &[
+fn each_wrong_field_is_found_by_its_own_rule() {
+    each_breaks_its_own_rule(&[
         ("version", |c| c.version = 1),
         ("serial", |c| c.serial_contents = vec![0x4f; 15]),
         ("serial", |c| c.serial_contents = vec![0x4f; 20]),
@@ -135,6 +140,25 @@ fn each_broken_thing_is_found_by_its_own_rule() {
         ("subject", |c| c.common_name = None),
         ("subject", |c| c.common_name = Some("x".repeat(65))),
         ("issuer_name", |c| c.issuer = vec![0x30, 0]),
+        ("public_key", |c| *c.spki.last_mut().unwrap() ^= 1),
+        ("signature_algorithm", |c| {
+            c.signature_algorithm = vec![0x30, 9, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]
+        }),
+        ("time_encoding", |c| c.dates_are_utc_time = (true, false)),
+        ("time_encoding", |c| c.dates_are_utc_time = (false, true)),
+        ("issuer_validity", |c| {
+            c.not_before = c.not_before - Duration::from_secs(1)
+        }),
+        ("issuer_validity", |c| {
+            c.not_after = c.not_after + Duration::from_secs(1)
+        }),
+        ("validity", |c| c.not_before = c.not_after),
+    ]);
+}
+
+#[test]
+fn each_wrong_extension_is_found_by_its_own_rule() {
+    each_breaks_its_own_rule(&[
         ("key_identifiers", |c| c.authority_key_id = None),
         ("key_identifiers", |c| c.authority_key_id = Some(vec![1; 20])),
         ("key_identifiers", |c| c.subject_key_id = None),
@@ -167,30 +191,19 @@ fn each_broken_thing_is_found_by_its_own_rule() {
         ("names", |c| c.other_sans = 1),
         ("names", |c| c.upper_case_sans = 1),
         ("names", |c| c.sans = vec![c.sans[0].clone(), c.sans[0].clone()]),
-        ("public_key", |c| *c.spki.last_mut().unwrap() ^= 1),
-        ("signature_algorithm", |c| {
-            c.signature_algorithm = vec![0x30, 9, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]
-        }),
         ("extensions", |c| {
             c.extensions.push(ExtensionFact {
                 oid: "2.5.29.30".into(),
                 critical: true,
             })
         }),
-        ("time_encoding", |c| c.dates_are_utc_time = (true, false)),
-        ("time_encoding", |c| c.dates_are_utc_time = (false, true)),
-        ("issuer_validity", |c| {
-            c.not_before = c.not_before - Duration::from_secs(1)
-        }),
-        ("issuer_validity", |c| {
-            c.not_after = c.not_after + Duration::from_secs(1)
-        }),
-        ("validity", |c| c.not_before = c.not_after),
-    ];
-    for (rule, change) in table {
-        assert_eq!(broken(Purpose::Host, change), [*rule]);
-    }
-    let with = |n| broken(Purpose::Host, |c| c.sans = many(n));
+    ]);
+}
+
+#[test]
+fn names_are_counted_at_the_limit_and_past_it() {
+    let names = |n: usize| (0..n).map(|i| format!("h{i}.example").parse().unwrap()).collect();
+    let with = |n| broken(Purpose::Host, |c| c.sans = names(n));
     assert_eq!(with(crate::base::limits::SANS_MAX), [""; 0]);
     assert_eq!(with(crate::base::limits::SANS_MAX + 1), ["names"]);
 }

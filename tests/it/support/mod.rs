@@ -2,3 +2,4 @@
 
 pub mod peer;
 pub mod pki;
+pub mod programs;
