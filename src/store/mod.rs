@@ -6,6 +6,15 @@
 //! [`crate::model`], so that every implementation decides alike. No method takes a clock: callers pass
 //! the time.
 
+#[cfg(test)]
+mod conformance;
+mod cursor;
+mod events;
+pub mod memory;
+mod op;
+pub mod sqlite;
+mod state;
+
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -46,7 +55,11 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
-    /// No room or no permission, I/O error, or the writer has stopped. Nothing was committed.
+    /// The database does not take this one operation. Nothing was changed.
+    #[error("the database refuses this operation ({0}): report it with the server's log")]
+    Rejected(String),
+    /// No room or no permission, I/O error, or the writer has stopped. Nothing is known to be committed:
+    /// ask again, every operation may be repeated.
     #[error("the database at {place} cannot be used: {why}")]
     Unavailable {
         /// Which database.
@@ -107,9 +120,10 @@ pub struct Renewal {
 pub enum Renewed {
     /// Stored; the current certificate is superseded.
     Issued,
-    /// The same identity and key got this certificate before. Nothing was changed.
+    /// The same identity and key got this certificate before, and it is neither expired nor revoked.
+    /// Nothing was changed.
     Repeated(Box<Certificate>),
-    /// The current certificate is unknown or revoked. Audited.
+    /// The current certificate is unknown, revoked or another identity's. Audited.
     Refused,
 }
 
@@ -146,6 +160,23 @@ pub struct AuditFilter {
     pub after: Option<u64>,
 }
 
+impl AuditFilter {
+    fn list(&self) -> cursor::List {
+        match self.after {
+            Some(_) => cursor::List::AuditForward,
+            None => cursor::List::AuditBackward,
+        }
+    }
+}
+
+/// The form in which a name is stored, for one that somebody typed.
+fn canonical_name(text: &str) -> String {
+    match text.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => text.to_ascii_lowercase(),
+    }
+}
+
 /// What the server remembers.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -166,7 +197,7 @@ pub trait Store: Send + Sync + 'static {
     /// certificate and audit record. A rejoin marks the identity's older certificates superseded.
     async fn enroll(&self, enrollment: Enrollment) -> Result<Enrolled, StoreError>;
 
-    /// `renew`: stores the next certificate of an identity and marks the current one superseded.
+    /// `renew`: stores the next certificate of an identity and marks its others superseded.
     async fn renew(&self, renewal: Renewal) -> Result<Renewed, StoreError>;
 
     /// `adopt`: stores an identity (unless its kind and name exist: then its permission and rules are
@@ -193,7 +224,8 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<PendingRequest>, StoreError>;
 
-    /// `host.report`: replaces a host's last report. Not audited.
+    /// `host.report`: replaces a host's last report. Not audited. Changes nothing when there is no such
+    /// identity.
     async fn put_host_status(&self, status: HostStatus) -> Result<(), StoreError>;
 
     /// `audit.append`: records an event that changed nothing else (refusals, start and stop).

@@ -1,0 +1,217 @@
+//! The audit events of the store's own transactions. No secret is in any of them: tokens appear by id,
+//! keys by the hash of their public half.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::{Enrollment, Renewal};
+use crate::base::{Id, Timestamp, encoding};
+use crate::model::audit::{Actor, Event};
+use crate::model::enrollment::{PendingRequest, RequestState};
+use crate::model::{Certificate, IdentityKind, Token, TokenProblem};
+use crate::pki::IdentityName;
+
+/// The outcome of everything that was not refused.
+pub const OK: &str = "ok";
+/// Detail of a refusal that suggests somebody else holds the token's text.
+pub const POSSIBLE_LEAK: &str = "possible-leak";
+
+type Detail = BTreeMap<&'static str, String>;
+
+/// A certificate's holder as an actor.
+pub fn holder(kind: IdentityKind, name: &IdentityName) -> Actor {
+    match kind {
+        IdentityKind::Host => Actor::Host(name.to_string()),
+        IdentityKind::Client => Actor::Client(name.to_string()),
+    }
+}
+
+/// `token.create`
+pub fn token_created(token: &Token, actor: Actor, source: Option<IpAddr>) -> Event {
+    let mut detail = Detail::from([
+        ("kind", token.kind.to_string()),
+        ("uses", token.uses_max.to_string()),
+        ("expires_at", token.expires_at.to_string()),
+        ("reason", token.reason.clone()),
+    ]);
+    if token.replace {
+        detail.insert("replace", "true".to_owned());
+    }
+    if let Some(role) = &token.role {
+        detail.insert("role", role.clone());
+    }
+    if let Some(permission) = token.permission {
+        detail.insert("permission", permission.to_string());
+    }
+    event(
+        token.created_at,
+        actor,
+        "token.create",
+        token.id.to_string(),
+        source,
+        detail,
+    )
+}
+
+/// `token.delete`
+pub fn token_deleted(id: Id, actor: Actor, now: Timestamp) -> Event {
+    event(now, actor, "token.delete", id.to_string(), None, Detail::new())
+}
+
+/// `certificate.issue`: an enrolment. `certificate` as stored.
+pub fn issued(enrollment: &Enrollment, certificate: &Certificate, rejoined: bool) -> Event {
+    let mut detail = about(certificate);
+    detail.insert("token", enrollment.token.to_string());
+    if rejoined {
+        detail.insert("rejoined", "true".to_owned());
+    }
+    event(
+        enrollment.now,
+        Actor::Token(enrollment.token.to_string()),
+        "certificate.issue",
+        certificate.name.to_string(),
+        enrollment.source,
+        detail,
+    )
+}
+
+/// `enroll.refused`: the token cannot be spent. A spent token shown with a key it never certified means
+/// that somebody else has its text: [`POSSIBLE_LEAK`].
+pub fn token_refused(enrollment: &Enrollment, problem: TokenProblem) -> Event {
+    let mut refused = enroll_refused(enrollment, problem.as_str());
+    if problem == TokenProblem::Spent {
+        refused.detail.insert("alert", POSSIBLE_LEAK.to_owned());
+    }
+    refused
+}
+
+/// `enroll.refused`: a live identity holds the name.
+pub fn name_taken(enrollment: &Enrollment, name: &IdentityName) -> Event {
+    let mut refused = enroll_refused(enrollment, "name-taken");
+    refused.detail.insert("held_by", name.to_string());
+    refused
+}
+
+fn enroll_refused(enrollment: &Enrollment, outcome: &str) -> Event {
+    let certificate = &enrollment.certificate;
+    let detail = Detail::from([
+        ("kind", enrollment.identity.kind.to_string()),
+        ("key", encoding::hex(&certificate.spki_sha256)),
+    ]);
+    let mut refused = event(
+        enrollment.now,
+        Actor::Token(enrollment.token.to_string()),
+        "enroll.refused",
+        enrollment.identity.name.to_string(),
+        enrollment.source,
+        detail,
+    );
+    refused.outcome = outcome.to_owned();
+    refused
+}
+
+/// `certificate.renew`
+pub fn renewed(renewal: &Renewal, certificate: &Certificate) -> Event {
+    let mut detail = about(certificate);
+    detail.insert("renewed_from", renewal.current.to_string());
+    event(
+        renewal.now,
+        holder(certificate.kind, &certificate.name),
+        "certificate.renew",
+        certificate.name.to_string(),
+        renewal.source,
+        detail,
+    )
+}
+
+/// `renew.refused`
+pub fn renew_refused(renewal: &Renewal, outcome: &'static str) -> Event {
+    let certificate = &renewal.certificate;
+    let detail = Detail::from([("renewed_from", renewal.current.to_string())]);
+    let mut refused = event(
+        renewal.now,
+        holder(certificate.kind, &certificate.name),
+        "renew.refused",
+        certificate.name.to_string(),
+        renewal.source,
+        detail,
+    );
+    refused.outcome = outcome.to_owned();
+    refused
+}
+
+/// `certificate.adopt`
+pub fn adopted(certificate: &Certificate, actor: Actor) -> Event {
+    event(
+        certificate.issued_at,
+        actor,
+        "certificate.adopt",
+        certificate.name.to_string(),
+        None,
+        about(certificate),
+    )
+}
+
+/// `request.submit`
+pub fn request_submitted(request: &PendingRequest) -> Event {
+    event(
+        request.created_at,
+        Actor::Token(request.token.to_string()),
+        "request.submit",
+        request.name.to_string(),
+        request.source,
+        about_request(request),
+    )
+}
+
+/// `request.approve` or `request.deny`
+pub fn request_decided(request: &PendingRequest, actor: Actor, now: Timestamp) -> Event {
+    let action = match request.state {
+        RequestState::Denied => "request.deny",
+        RequestState::Approved | RequestState::Pending => "request.approve",
+    };
+    event(
+        now,
+        actor,
+        action,
+        request.name.to_string(),
+        None,
+        about_request(request),
+    )
+}
+
+fn about(certificate: &Certificate) -> Detail {
+    Detail::from([
+        ("serial", certificate.serial.to_string()),
+        ("kind", certificate.kind.to_string()),
+        ("key", encoding::hex(&certificate.spki_sha256)),
+        ("not_after", certificate.not_after.to_string()),
+    ])
+}
+
+fn about_request(request: &PendingRequest) -> Detail {
+    Detail::from([
+        ("request", request.id.to_string()),
+        ("kind", request.kind.to_string()),
+        ("key", encoding::hex(&request.spki_sha256)),
+    ])
+}
+
+fn event(
+    at: Timestamp,
+    actor: Actor,
+    action: &'static str,
+    subject: String,
+    source: Option<IpAddr>,
+    detail: Detail,
+) -> Event {
+    Event {
+        at,
+        actor,
+        action,
+        subject,
+        outcome: OK.to_owned(),
+        source,
+        detail,
+    }
+}
