@@ -1,0 +1,226 @@
+//! Loads what the decisions of a group of operations may ask for: one query per kind of key, whatever the
+//! size of the group. New ids and serials are not looked up first; the UNIQUE indexes refuse a repeated
+//! one.
+
+use std::collections::BTreeSet;
+
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments as _, SqliteConnection};
+
+use super::super::op::Op;
+use super::super::state::{Head, Key, State, host_names};
+use super::super::{Enrollment, Renewal};
+use super::failure::Failure;
+use super::rows::{self, Columns};
+use super::sql;
+use crate::base::{Id, Timestamp, encoding::hex};
+use crate::model::audit::GENESIS;
+use crate::model::{Identity, IdentityKind};
+use crate::pki::{IdentityName, Serial};
+
+/// Keys that a group of operations names.
+#[derive(Debug, Default)]
+struct Wanted {
+    tokens: BTreeSet<Id>,
+    token_keys: BTreeSet<(Id, Key)>,
+    names: BTreeSet<(IdentityKind, IdentityName)>,
+    identities: BTreeSet<Id>,
+    serials: BTreeSet<Serial>,
+    identity_keys: BTreeSet<(Id, Key)>,
+    renewing: BTreeSet<Id>,
+    requests: BTreeSet<Id>,
+    request_keys: BTreeSet<(Id, Key)>,
+    earliest: Option<Timestamp>,
+}
+
+impl Wanted {
+    fn of<'a>(ops: impl IntoIterator<Item = &'a Op>) -> Self {
+        let mut wanted = Self::default();
+        for op in ops {
+            wanted.add(op);
+        }
+        wanted
+    }
+
+    fn add(&mut self, op: &Op) {
+        match op {
+            Op::CreateToken { .. } | Op::Audit(_) | Op::Probe => {}
+            Op::DeleteToken { id, .. } => {
+                self.tokens.insert(*id);
+            }
+            Op::Enroll(enrollment) => self.add_enrollment(enrollment),
+            Op::Renew(renewal) => self.add_renewal(renewal),
+            Op::Adopt {
+                identity,
+                certificate,
+                ..
+            } => self.add_name(identity, certificate.issued_at),
+            Op::SubmitRequest(request) => {
+                self.request_keys.insert((request.token, request.spki_sha256));
+            }
+            Op::DecideRequest { id, .. } => {
+                self.requests.insert(*id);
+            }
+            Op::Report(status) => {
+                self.identities.insert(status.identity);
+            }
+        }
+    }
+
+    fn add_enrollment(&mut self, enrollment: &Enrollment) {
+        let certificate = &enrollment.certificate;
+        self.tokens.insert(enrollment.token);
+        self.token_keys
+            .insert((enrollment.token, certificate.spki_sha256));
+        self.add_name(&enrollment.identity, enrollment.now);
+        let hosts = host_names(&certificate.sans).map(|name| (IdentityKind::Host, name));
+        self.names.extend(hosts);
+    }
+
+    fn add_renewal(&mut self, renewal: &Renewal) {
+        let certificate = &renewal.certificate;
+        self.serials.insert(renewal.current.clone());
+        self.renewing.insert(certificate.identity);
+        self.identity_keys
+            .insert((certificate.identity, certificate.spki_sha256));
+    }
+
+    fn add_name(&mut self, identity: &Identity, now: Timestamp) {
+        self.names.insert((identity.kind, identity.name.clone()));
+        self.earliest = Some(self.earliest.map_or(now, |earliest| earliest.min(now)));
+    }
+}
+
+/// Loads it all.
+pub async fn load<'a>(
+    connection: &mut SqliteConnection,
+    ops: impl IntoIterator<Item = &'a Op>,
+) -> Result<State, Failure> {
+    let wanted = Wanted::of(ops);
+    let mut state = State::at(head(connection).await?);
+    load_tokens(connection, &wanted, &mut state).await?;
+    load_identities(connection, &wanted, &mut state).await?;
+    load_requests(connection, &wanted, &mut state).await?;
+    Ok(state)
+}
+
+async fn head(connection: &mut SqliteConnection) -> Result<Head, Failure> {
+    let row = sqlx::query(sql::HEAD).fetch_one(connection).await?;
+    let mut columns = Columns::new(&row, 0, "head of the audit log");
+    let seq = columns.count()?;
+    let hash = if seq == 0 {
+        columns.raw::<Option<Vec<u8>>>()?;
+        GENESIS
+    } else {
+        columns.hash()?
+    };
+    Ok(Head {
+        seq,
+        hash,
+        row: columns.raw()?,
+    })
+}
+
+async fn load_tokens(
+    connection: &mut SqliteConnection,
+    wanted: &Wanted,
+    state: &mut State,
+) -> Result<(), Failure> {
+    for row in fetch(connection, sql::LOAD_TOKENS, ids(&wanted.tokens)).await? {
+        state.put_token(rows::token(&row)?);
+    }
+    let repeats = fetch(connection, sql::LOAD_TOKEN_KEYS, keys(&wanted.token_keys)).await?;
+    put_certificates(state, &repeats)
+}
+
+async fn load_identities(
+    connection: &mut SqliteConnection,
+    wanted: &Wanted,
+    state: &mut State,
+) -> Result<(), Failure> {
+    let mut current = wanted.renewing.clone();
+    let mut named = BTreeSet::new();
+    for row in fetch(connection, sql::LOAD_NAMED, names(&wanted.names)).await? {
+        let identity = rows::identity(&row)?;
+        named.insert(identity.id);
+        state.put_identity(identity);
+    }
+    for row in fetch(connection, sql::LOAD_IDENTITIES, ids(&wanted.identities)).await? {
+        state.put_identity(rows::identity(&row)?);
+    }
+    current.extend(&named);
+    let serials: Vec<String> = wanted.serials.iter().map(Serial::to_string).collect();
+    put_certificates(state, &fetch(connection, sql::LOAD_SERIALS, serials).await?)?;
+    let repeats = fetch(connection, sql::LOAD_IDENTITY_KEYS, keys(&wanted.identity_keys)).await?;
+    put_certificates(state, &repeats)?;
+    put_certificates(state, &fetch(connection, sql::LOAD_CURRENT, ids(&current)).await?)?;
+    let since = wanted.earliest.unwrap_or_default().as_millis();
+    let live = fetch_since(connection, sql::LOAD_LIVE, ids(&named), Some(since)).await?;
+    put_certificates(state, &live)
+}
+
+async fn load_requests(
+    connection: &mut SqliteConnection,
+    wanted: &Wanted,
+    state: &mut State,
+) -> Result<(), Failure> {
+    for row in fetch(connection, sql::LOAD_REQUESTS, ids(&wanted.requests)).await? {
+        state.put_request(rows::request(&row)?);
+    }
+    for row in fetch(connection, sql::LOAD_REQUEST_KEYS, keys(&wanted.request_keys)).await? {
+        state.put_request(rows::request(&row)?);
+    }
+    let tokens: BTreeSet<Id> = wanted.request_keys.iter().map(|(token, _)| *token).collect();
+    for row in fetch(connection, sql::LOAD_WAITING, ids(&tokens)).await? {
+        let mut columns = Columns::new(&row, 0, "number of requests");
+        state.put_waiting(columns.id()?, columns.count()?);
+    }
+    Ok(())
+}
+
+fn put_certificates(state: &mut State, rows: &[SqliteRow]) -> Result<(), Failure> {
+    for row in rows {
+        let (number, certificate) = rows::certificate(row, 0)?;
+        state.put_certificate(number, certificate);
+    }
+    Ok(())
+}
+
+fn ids(ids: &BTreeSet<Id>) -> Vec<String> {
+    ids.iter().map(|id| hex(id.as_bytes())).collect()
+}
+
+fn keys(keys: &BTreeSet<(Id, Key)>) -> Vec<(String, String)> {
+    keys.iter()
+        .map(|(id, key)| (hex(id.as_bytes()), hex(key)))
+        .collect()
+}
+
+fn names(names: &BTreeSet<(IdentityKind, IdentityName)>) -> Vec<(IdentityKind, &IdentityName)> {
+    names.iter().map(|(kind, name)| (*kind, name)).collect()
+}
+
+async fn fetch<T: serde::Serialize>(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    keys: Vec<T>,
+) -> Result<Vec<SqliteRow>, Failure> {
+    fetch_since(connection, sql, keys, None).await
+}
+
+async fn fetch_since<T: serde::Serialize>(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    keys: Vec<T>,
+    since: Option<i64>,
+) -> Result<Vec<SqliteRow>, Failure> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut arguments = SqliteArguments::default();
+    arguments.add(rows::json(&keys)).map_err(Failure::arguments)?;
+    if let Some(since) = since {
+        arguments.add(since).map_err(Failure::arguments)?;
+    }
+    Ok(sqlx::query_with(sql, arguments).fetch_all(connection).await?)
+}

@@ -1,0 +1,328 @@
+//! Writes down what a group of operations changed, in a handful of multi-row statements.
+
+use std::collections::BTreeSet;
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments as _, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
+
+use super::super::state::{Row, State};
+use super::failure::Failure;
+use super::rows::{approval_text, json};
+use super::sql;
+use crate::base::encoding::hex;
+use crate::model::enrollment::PendingRequest;
+use crate::model::{Certificate, Identity, Token};
+
+/// Rows in one statement. With the widest table it stays far below SQLite's 32,766 parameters.
+const ROWS_MAX: usize = 256;
+
+/// Writes every change of `state`.
+pub async fn save(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
+    save_tokens(connection, state).await?;
+    save_identities(connection, state).await?;
+    save_certificates(connection, state).await?;
+    save_requests(connection, state).await?;
+    save_reports(connection, state).await?;
+    let records: Vec<_> = state.changes.records.iter().collect();
+    insert(connection, sql::INSERT_AUDIT, 9, &records, |record, row| {
+        row.add(record.seq as i64)?.add(record.at.as_millis())?;
+        row.add(&record.actor)?
+            .add(&record.action)?
+            .add(&record.subject)?;
+        row.add(&record.outcome)?
+            .add(&record.source)?
+            .add(&record.detail)?;
+        row.add(record.hash.as_slice()).map(drop)
+    })
+    .await
+}
+
+async fn save_tokens(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
+    let tokens = &state.changes.tokens;
+    let new: Vec<&Token> = tokens.new_rows().filter_map(|id| state.token(id)).collect();
+    insert(connection, sql::INSERT_TOKENS, 18, &new, |token, row| {
+        token_row(token, row)
+    })
+    .await?;
+    let spent: Vec<_> = state
+        .changes
+        .spent
+        .iter()
+        .map(|(id, uses)| (hex(id.as_bytes()), uses))
+        .collect();
+    update(
+        connection,
+        sql::SPEND_TOKENS,
+        &spent,
+        "a token has fewer uses left than were spent",
+    )
+    .await?;
+    let deleted: Vec<_> = tokens
+        .changed_rows()
+        .filter_map(|id| state.token(id))
+        .map(|token| {
+            (
+                hex(token.id.as_bytes()),
+                token.deleted_at.map(|at| at.as_millis()),
+            )
+        })
+        .collect();
+    update(
+        connection,
+        sql::DELETE_TOKENS,
+        &deleted,
+        "a token was deleted meanwhile",
+    )
+    .await
+}
+
+fn token_row(token: &Token, row: &mut Values) -> Result<(), Failure> {
+    row.add(token.id.as_bytes().as_slice())?
+        .add(token.secret_sha256.as_slice())?;
+    row.add(token.kind.as_str())?;
+    row.add(json(&token.rules.names))?
+        .add(json(&token.rules.addresses))?
+        .add(json(&token.sources))?;
+    row.add(token.uses_max)?.add(token.uses_left)?;
+    row.add(token.expires_at.as_millis())?;
+    row.add(json(&token.labels))?.add(&token.role)?;
+    row.add(token.permission.map(|permission| permission.as_str()))?;
+    row.add(approval_text(token.approval))?.add(token.replace)?;
+    row.add(token.created_at.as_millis())?
+        .add(&token.created_by)?
+        .add(&token.reason)?;
+    row.add(token.deleted_at.map(|at| at.as_millis())).map(drop)
+}
+
+async fn save_identities(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
+    let identities = &state.changes.identities;
+    let new: Vec<&Identity> = identities
+        .new_rows()
+        .filter_map(|id| state.identity(id))
+        .collect();
+    insert(connection, sql::INSERT_IDENTITIES, 9, &new, |identity, row| {
+        row.add(identity.id.as_bytes().as_slice())?;
+        row.add(identity.kind.as_str())?.add(identity.name.as_str())?;
+        identity_rules(identity, row)?;
+        row.add(identity.created_at.as_millis()).map(drop)
+    })
+    .await?;
+    for identity in identities.changed_rows().filter_map(|id| state.identity(id)) {
+        let mut values = Values::default();
+        values.add(identity.id.as_bytes().as_slice())?;
+        identity_rules(identity, &mut values)?;
+        one(connection, sql::UPDATE_IDENTITY, values, "an identity is gone").await?;
+    }
+    Ok(())
+}
+
+fn identity_rules(identity: &Identity, row: &mut Values) -> Result<(), Failure> {
+    row.add(json(&identity.rules.names))?
+        .add(json(&identity.rules.addresses))?;
+    row.add(json(&identity.labels))?.add(&identity.role)?;
+    row.add(identity.permission.map(|permission| permission.as_str()))
+        .map(drop)
+}
+
+async fn save_certificates(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
+    let certificates = &state.changes.certificates;
+    let with_number = |row| state.certificate(row).map(|certificate| (row, certificate));
+    let new: Vec<_> = certificates.new_rows().filter_map(with_number).collect();
+    insert(
+        connection,
+        sql::INSERT_CERTIFICATES,
+        sql::CERTIFICATE_WIDTH,
+        &new,
+        |(number, certificate), row| certificate_row(*number, certificate, row),
+    )
+    .await?;
+    let names: Vec<(String, Row)> = new.iter().flat_map(|(number, c)| names_of(*number, c)).collect();
+    insert(connection, sql::INSERT_NAMES, 2, &names, |(name, number), row| {
+        row.add(name)?.add(*number).map(drop)
+    })
+    .await?;
+    let superseded: Vec<_> = certificates
+        .changed_rows()
+        .filter_map(with_number)
+        .map(|(number, c)| (number, c.superseded_by.as_ref().map(ToString::to_string)))
+        .collect();
+    update(
+        connection,
+        sql::SUPERSEDE,
+        &superseded,
+        "a superseded certificate is gone",
+    )
+    .await
+}
+
+fn certificate_row(number: Row, certificate: &Certificate, row: &mut Values) -> Result<(), Failure> {
+    row.add(number)?.add(certificate.serial.as_bytes())?;
+    row.add(certificate.issuer.as_str())?
+        .add(certificate.identity.as_bytes().as_slice())?;
+    row.add(certificate.name.as_str())?
+        .add(certificate.kind.as_str())?
+        .add(json(&certificate.sans))?;
+    row.add(certificate.not_before.as_millis())?
+        .add(certificate.not_after.as_millis())?;
+    row.add(certificate.issued_at.as_millis())?
+        .add(certificate.renew_after.as_millis())?;
+    row.add(certificate.spki_sha256.as_slice())?;
+    row.add(
+        certificate
+            .token
+            .as_ref()
+            .map(|token| token.as_bytes().as_slice()),
+    )?;
+    row.add(certificate.renewed_from.as_ref().map(|serial| serial.as_bytes()))?;
+    row.add(certificate.superseded_by.as_ref().map(|serial| serial.as_bytes()))?;
+    row.add(certificate.revoked_at.map(|at| at.as_millis()))?;
+    row.add(certificate.der.as_slice()).map(drop)
+}
+
+/// Every name the certificate is found by, once.
+fn names_of(number: Row, certificate: &Certificate) -> impl Iterator<Item = (String, Row)> {
+    let mut names: BTreeSet<String> = certificate.sans.iter().map(ToString::to_string).collect();
+    names.insert(certificate.name.to_string());
+    names.into_iter().map(move |name| (name, number))
+}
+
+async fn save_requests(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
+    let requests = &state.changes.requests;
+    let new: Vec<&PendingRequest> = requests.new_rows().filter_map(|id| state.request(id)).collect();
+    insert(connection, sql::INSERT_REQUESTS, 11, &new, |request, row| {
+        request_row(request, row)
+    })
+    .await?;
+    for request in requests.changed_rows().filter_map(|id| state.request(id)) {
+        let mut values = Values::default();
+        values.add(request.id.as_bytes().as_slice())?;
+        decision(request, &mut values)?;
+        one(
+            connection,
+            sql::DECIDE_REQUEST,
+            values,
+            "a request was decided meanwhile",
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+fn request_row(request: &PendingRequest, row: &mut Values) -> Result<(), Failure> {
+    row.add(request.id.as_bytes().as_slice())?
+        .add(request.token.as_bytes().as_slice())?;
+    row.add(request.spki_sha256.as_slice())?;
+    row.add(request.kind.as_str())?
+        .add(request.name.as_str())?
+        .add(json(&request.sans))?;
+    row.add(request.source.map(|address| address.to_string()))?;
+    row.add(request.created_at.as_millis())?;
+    decision(request, row)
+}
+
+fn decision(request: &PendingRequest, row: &mut Values) -> Result<(), Failure> {
+    let (by, at) = request
+        .decided
+        .as_ref()
+        .map(|(by, at)| (by, at.as_millis()))
+        .unzip();
+    row.add(request.state.as_str())?.add(by)?.add(at).map(drop)
+}
+
+async fn save_reports(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
+    for status in state
+        .changes
+        .reports
+        .iter()
+        .filter_map(|host| state.report(*host))
+    {
+        let mut values = Values::default();
+        values
+            .add(status.identity.as_bytes().as_slice())?
+            .add(status.reported_at.as_millis())?;
+        values
+            .add(status.source.map(|address| address.to_string()))?
+            .add(json(&status.report))?;
+        one(connection, sql::PUT_REPORT, values, "a host is gone").await?;
+    }
+    Ok(())
+}
+
+/// Arguments, in order.
+#[derive(Default)]
+struct Values(SqliteArguments);
+
+impl Values {
+    fn add<'t, T: Encode<'t, Sqlite> + Type<Sqlite>>(&mut self, value: T) -> Result<&mut Self, Failure> {
+        self.0.add(value).map_err(Failure::arguments)?;
+        Ok(self)
+    }
+}
+
+/// Inserts all rows. The statements hold powers of two of them, so that there are few different texts and
+/// all stay prepared.
+async fn insert<T>(
+    connection: &mut SqliteConnection,
+    head: &'static str,
+    width: usize,
+    rows: &[T],
+    write: impl Fn(&T, &mut Values) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let count = ROWS_MAX.min(1 << rest.len().ilog2());
+        let (now, later) = rest.split_at(count);
+        let mut values = Values::default();
+        now.iter().try_for_each(|row| write(row, &mut values))?;
+        sqlx::query_with(AssertSqlSafe(values_text(head, width, count)), values.0)
+            .execute(&mut *connection)
+            .await?;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// `head (?,?),(?,?)`: made of constants and numbers alone.
+fn values_text(head: &str, width: usize, count: usize) -> String {
+    let tuple = format!("({}?)", "?,".repeat(width - 1));
+    let mut text = String::with_capacity(head.len() + (tuple.len() + 1) * count);
+    text.push_str(head);
+    for at in 0..count {
+        text.push_str(if at == 0 { "" } else { "," });
+        text.push_str(&tuple);
+    }
+    text
+}
+
+/// Runs an update over a JSON array of rows, each of which must be found.
+async fn update<T: serde::Serialize>(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    rows: &[T],
+    otherwise: &str,
+) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let done = sqlx::query(sql).bind(json(rows)).execute(connection).await?;
+    if done.rows_affected() == rows.len() as u64 {
+        Ok(())
+    } else {
+        Err(Failure::condition(otherwise))
+    }
+}
+
+/// Runs a statement that must change one row.
+async fn one(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    values: Values,
+    otherwise: &str,
+) -> Result<(), Failure> {
+    let done = sqlx::query_with(sql, values.0).execute(connection).await?;
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Failure::condition(otherwise))
+    }
+}

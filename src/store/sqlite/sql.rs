@@ -1,0 +1,226 @@
+//! Every SQL text of the SQLite store. Keys of a group travel as one JSON array (ids and hashes in hex),
+//! so that one prepared statement serves groups of every size.
+
+/// Columns of a token, in the order `rows::token` reads them.
+macro_rules! token_columns {
+    () => {
+        "t.id, t.secret_sha256, t.kind, t.names, t.addresses, t.sources, t.uses_max, t.uses_left, \
+         t.expires_at, t.labels, t.role, t.permission, t.approval, t.replaces, t.created_at, t.created_by, \
+         t.reason, t.deleted_at"
+    };
+}
+/// Columns of an identity, in the order `rows::identity` reads them.
+macro_rules! identity_columns {
+    () => {
+        "i.id, i.kind, i.name, i.names, i.addresses, i.labels, i.role, i.permission, i.created_at"
+    };
+}
+/// Columns of a certificate, in the order `rows::certificate` reads them.
+macro_rules! certificate_columns {
+    () => {
+        "c.id, c.serial, c.issuer, c.identity, c.name, c.kind, c.sans, c.not_before, c.not_after, \
+         c.issued_at, c.renew_after, c.spki_sha256, c.token, c.renewed_from, c.superseded_by, c.revoked_at, \
+         c.der"
+    };
+}
+/// Columns of a request, in the order `rows::request` reads them.
+macro_rules! request_columns {
+    () => {
+        "r.id, r.token, r.spki_sha256, r.kind, r.name, r.sans, r.source, r.created_at, r.state, r.decided_by, \
+         r.decided_at"
+    };
+}
+/// The newest certificate of `i` that is not revoked. The current one is found without walking through
+/// the identity's history, unless it was revoked.
+macro_rules! newest_certificate {
+    () => {
+        "LEFT JOIN certificate AS c ON c.id = COALESCE(\
+           (SELECT max(n.id) FROM certificate AS n \
+             WHERE n.identity = i.id AND n.superseded_by IS NULL AND n.revoked_at IS NULL), \
+           (SELECT max(n.id) FROM certificate AS n WHERE n.identity = i.id AND n.revoked_at IS NULL)) "
+    };
+}
+
+/// Columns before the certificate in [`HOSTS`].
+pub const IDENTITY_WIDTH: usize = 9;
+/// Columns of a certificate.
+pub const CERTIFICATE_WIDTH: usize = 17;
+
+// What a group of operations may ask for.
+
+pub const HEAD: &str = "SELECT \
+     COALESCE((SELECT max(seq) FROM audit), 0), \
+     (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), \
+     COALESCE((SELECT max(id) FROM certificate), 0)";
+pub const LOAD_TOKENS: &str = concat!(
+    "SELECT ",
+    token_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN token AS t ON t.id = unhex(k.value)"
+);
+pub const LOAD_TOKEN_KEYS: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN certificate AS c \
+       ON c.token = unhex(k.value ->> 0) AND c.spki_sha256 = unhex(k.value ->> 1)"
+);
+pub const LOAD_NAMED: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN identity AS i \
+       ON i.kind = k.value ->> 0 AND i.name = k.value ->> 1"
+);
+pub const LOAD_IDENTITIES: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN identity AS i ON i.id = unhex(k.value)"
+);
+pub const LOAD_SERIALS: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN certificate AS c ON c.serial = unhex(k.value)"
+);
+pub const LOAD_IDENTITY_KEYS: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN certificate AS c \
+       ON c.identity = unhex(k.value ->> 0) AND c.spki_sha256 = unhex(k.value ->> 1)"
+);
+pub const LOAD_CURRENT: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN certificate AS c \
+       ON c.identity = unhex(k.value) AND c.superseded_by IS NULL"
+);
+pub const LOAD_LIVE: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN certificate AS c \
+       ON c.identity = unhex(k.value) AND c.revoked_at IS NULL AND c.not_after >= $2"
+);
+pub const LOAD_REQUESTS: &str = concat!(
+    "SELECT ",
+    request_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN request AS r ON r.id = unhex(k.value)"
+);
+pub const LOAD_REQUEST_KEYS: &str = concat!(
+    "SELECT ",
+    request_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN request AS r \
+       ON r.token = unhex(k.value ->> 0) AND r.spki_sha256 = unhex(k.value ->> 1)"
+);
+pub const LOAD_WAITING: &str = "SELECT r.token, count(*) FROM json_each($1) AS k CROSS JOIN request AS r \
+     ON r.token = unhex(k.value) AND r.state = 'pending' GROUP BY r.token";
+
+// What it changed. The multi-row ones end where the VALUES tuples begin.
+
+pub const INSERT_TOKENS: &str = "INSERT INTO token (id, secret_sha256, kind, names, addresses, sources, \
+     uses_max, uses_left, expires_at, labels, role, permission, approval, replaces, created_at, created_by, \
+     reason, deleted_at) VALUES ";
+pub const SPEND_TOKENS: &str = "UPDATE token SET uses_left = token.uses_left - (k.value ->> 1) \
+     FROM json_each($1) AS k \
+     WHERE token.id = unhex(k.value ->> 0) AND token.uses_left >= (k.value ->> 1)";
+pub const DELETE_TOKENS: &str = "UPDATE token SET deleted_at = k.value ->> 1 FROM json_each($1) AS k \
+     WHERE token.id = unhex(k.value ->> 0) AND token.deleted_at IS NULL";
+pub const INSERT_IDENTITIES: &str = "INSERT INTO identity (id, kind, name, names, addresses, labels, role, \
+     permission, created_at) VALUES ";
+pub const UPDATE_IDENTITY: &str = "UPDATE identity SET names = $2, addresses = $3, labels = $4, role = $5, \
+     permission = $6 WHERE id = $1";
+pub const INSERT_CERTIFICATES: &str = "INSERT INTO certificate (id, serial, issuer, identity, name, kind, \
+     sans, not_before, not_after, issued_at, renew_after, spki_sha256, token, renewed_from, superseded_by, \
+     revoked_at, der) VALUES ";
+pub const INSERT_NAMES: &str = "INSERT INTO certificate_name (name, certificate) VALUES ";
+pub const SUPERSEDE: &str = "UPDATE certificate SET superseded_by = unhex(k.value ->> 1) \
+     FROM json_each($1) AS k WHERE certificate.id = k.value ->> 0";
+pub const INSERT_REQUESTS: &str = "INSERT INTO request (id, token, spki_sha256, kind, name, sans, source, \
+     created_at, state, decided_by, decided_at) VALUES ";
+pub const DECIDE_REQUEST: &str = "UPDATE request SET state = $2, decided_by = $3, decided_at = $4 \
+     WHERE id = $1 AND state = 'pending'";
+pub const PUT_REPORT: &str = "INSERT INTO host_status (identity, reported_at, source, report) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (identity) DO UPDATE \
+     SET reported_at = excluded.reported_at, source = excluded.source, report = excluded.report";
+pub const INSERT_AUDIT: &str =
+    "INSERT INTO audit (seq, at, actor, action, subject, outcome, source, detail, hash) VALUES ";
+pub const PROBE: &str = "UPDATE probe SET count = count + 1";
+
+// Reads.
+
+pub const TOKEN: &str = concat!("SELECT ", token_columns!(), " FROM token AS t WHERE t.id = $1");
+pub const TOKENS: &str = concat!(
+    "SELECT ",
+    token_columns!(),
+    " FROM token AS t WHERE t.deleted_at IS NULL AND (t.created_at, t.id) < ($1, $2) \
+     ORDER BY t.created_at DESC, t.id DESC LIMIT $3"
+);
+pub const IDENTITY_NAMED: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    " FROM identity AS i WHERE i.kind = $1 AND i.name = $2"
+);
+pub const IDENTITY: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    " FROM identity AS i WHERE i.id = $1"
+);
+pub const IDENTITIES: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    ", ",
+    certificate_columns!(),
+    " FROM identity AS i ",
+    newest_certificate!(),
+    "WHERE i.kind = $1 AND i.name > $2 ORDER BY i.name LIMIT $3"
+);
+pub const HOST: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    ", ",
+    certificate_columns!(),
+    ", s.reported_at, s.source, s.report FROM identity AS i ",
+    newest_certificate!(),
+    "LEFT JOIN host_status AS s ON s.identity = i.id WHERE i.kind = 'host' AND i.name = $1"
+);
+pub const HOSTS: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    ", ",
+    certificate_columns!(),
+    ", s.reported_at, s.source, s.report FROM identity AS i ",
+    newest_certificate!(),
+    "LEFT JOIN host_status AS s ON s.identity = i.id \
+     WHERE i.kind = 'host' AND i.name > $1 ORDER BY i.name LIMIT $2"
+);
+pub const CERTIFICATE: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM certificate AS c WHERE c.serial = $1"
+);
+pub const CERTIFICATE_BY_KEY: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM certificate AS c WHERE c.token = $1 AND c.spki_sha256 = $2"
+);
+pub const CERTIFICATES: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM certificate AS c WHERE true"
+);
+/// The few certificates of a name are sorted; walking all of them by expiry would be the other way.
+pub const CERTIFICATES_NAMED: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM certificate_name AS n CROSS JOIN certificate AS c ON c.id = n.certificate WHERE n.name = "
+);
+pub const REQUESTS: &str = concat!(
+    "SELECT ",
+    request_columns!(),
+    " FROM request AS r WHERE (r.created_at, r.id) > ($1, $2) ORDER BY r.created_at, r.id LIMIT $3"
+);
+pub const REQUESTS_WAITING: &str = concat!(
+    "SELECT ",
+    request_columns!(),
+    " FROM request AS r WHERE r.state = 'pending' AND (r.created_at, r.id) > ($1, $2) \
+     ORDER BY r.created_at, r.id LIMIT $3"
+);
+pub const AUDIT: &str = "SELECT a.seq, a.at, a.actor, a.action, a.subject, a.outcome, a.source, a.detail, a.hash \
+     FROM audit AS a WHERE a.seq";
+pub const INTEGRITY: &str = "PRAGMA integrity_check(10)";
