@@ -12,6 +12,7 @@ mod issuer;
 mod pipeline;
 
 pub use ceremony::{CeremonyError, Root, make_issuer, make_root};
+pub use encoder::EncodeError;
 pub use import::{ImportError, import_root};
 pub use issuer::{Issuer, IssuerError, IssuerUrls};
 pub use pipeline::{ApprovedRequest, Grant, IssueError, IssuedCert, PreparedCert, approve, prepare, sign};

@@ -8,8 +8,7 @@ use aws_lc_rs::signature::{
     Ed25519KeyPair,
 };
 use rcgen::PublicKeyData;
-use rustls_pki_types::PrivateKeyDer;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::algorithm::KeyAlgorithm;
 use super::pem::{self, PemError};
@@ -50,21 +49,21 @@ impl PrivateKey {
             KeyAlgorithm::Rsa4096 => rsa(RsaKeySize::_4096),
             other => rcgen::KeyPair::generate_for(signing_algorithm(other)),
         };
-        let pair = pair.map_err(|_| PrivateKeyError::Generate)?;
-        Self::from_pkcs8(pair.serialized_der())
+        let mut pair = pair.map_err(|_| PrivateKeyError::Generate)?;
+        let key = Self::from_pkcs8(pair.serialized_der());
+        pair.zeroize();
+        key
     }
 
-    /// Reads PKCS#8, SEC1 or PKCS#1 in DER.
-    pub(crate) fn from_der(key: &PrivateKeyDer<'_>) -> Result<Self, PrivateKeyError> {
-        let normal = match key {
-            PrivateKeyDer::Pkcs8(der) => return Self::from_pkcs8(der.secret_pkcs8_der()),
-            PrivateKeyDer::Sec1(der) => ecdsa(der.secret_sec1_der()),
-            PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der())
-                .ok()
-                .and_then(|k| rsa(&k)),
-            _ => None,
-        };
-        Self::build(normal)
+    /// Reads PEM that is not encrypted: PKCS#8, SEC1 or PKCS#1.
+    pub(crate) fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, PrivateKeyError> {
+        let block = pem::only_key(pem.as_ref())?;
+        match block.label.as_str() {
+            "PRIVATE KEY" => Self::from_pkcs8(&block.der),
+            "EC PRIVATE KEY" => Self::build(ecdsa(&block.der)),
+            "RSA PRIVATE KEY" => Self::build(RsaKeyPair::from_der(&block.der).ok().and_then(|k| rsa(&k))),
+            _ => Err(PemError::EncryptedKey.into()),
+        }
     }
 
     /// Reads PKCS#8, version 1 or 2.
@@ -82,11 +81,6 @@ impl PrivateKey {
             .map_err(|_| PrivateKeyError::Unusable)?;
         let public = PublicKey::from_spki(&pair.subject_public_key_info())?;
         Ok(Self { pkcs8, pair, public })
-    }
-
-    /// Reads PEM that is not encrypted.
-    pub(crate) fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, PrivateKeyError> {
-        Self::from_der(&pem::private_key(pem)?)
     }
 
     /// The public half.
@@ -108,6 +102,13 @@ impl PrivateKey {
     #[cfg(feature = "server")]
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         rcgen::SigningKey::sign(&self.pair, message).ok()
+    }
+}
+
+impl Drop for PrivateKey {
+    fn drop(&mut self) {
+        // rcgen keeps a copy of the PKCS#8 form, and does not wipe it by itself.
+        self.pair.zeroize();
     }
 }
 

@@ -21,7 +21,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::cert::Certificate;
+use super::cert::{Certificate, ExtendedKeyUsage};
 
 /// What a certificate is meant to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,21 @@ pub enum Purpose {
     Host,
     /// A client's leaf.
     Client,
+}
+
+impl Purpose {
+    /// What `certificate` says it is meant to be; `None` when it is not one of ours.
+    pub fn of(certificate: &Certificate) -> Option<Self> {
+        let usages = certificate.extended_key_usages.as_deref();
+        match (certificate.is_ca(), usages) {
+            (true, None) if certificate.is_self_issued() => Some(Self::Root),
+            (true, Some([ExtendedKeyUsage::ServerAuth])) => Some(Self::HostsIssuer),
+            (true, Some([ExtendedKeyUsage::ClientAuth])) => Some(Self::ClientsIssuer),
+            (false, Some([ExtendedKeyUsage::ServerAuth])) => Some(Self::Host),
+            (false, Some([ExtendedKeyUsage::ClientAuth])) => Some(Self::Client),
+            _ => None,
+        }
+    }
 }
 
 /// A certificate about to be signed, with what it must agree with.

@@ -60,6 +60,34 @@ fn ca(usage: u16, path_len: Option<u32>, purpose: Option<ExtendedKeyUsage>) -> i
 }
 
 #[test]
+fn a_certificate_says_what_it_is_meant_to_be() {
+    let of = |change: &dyn Fn(&mut Certificate)| {
+        let (mut certificate, _) = good();
+        change(&mut certificate);
+        Purpose::of(&certificate)
+    };
+    assert_eq!(of(&|_| {}), Some(Purpose::Host));
+    assert_eq!(of(&ca(0, None, None)), Some(Purpose::Root));
+    assert_eq!(
+        of(&ca(0, Some(0), Some(ExtendedKeyUsage::ServerAuth))),
+        Some(Purpose::HostsIssuer)
+    );
+    assert_eq!(
+        of(&ca(0, Some(0), Some(ExtendedKeyUsage::ClientAuth))),
+        Some(Purpose::ClientsIssuer)
+    );
+    assert_eq!(
+        of(&|c| c.extended_key_usages = Some(vec![ExtendedKeyUsage::ClientAuth])),
+        Some(Purpose::Client)
+    );
+    assert_eq!(
+        of(&|c| c.extended_key_usages = Some(vec![ExtendedKeyUsage::Any])),
+        None
+    );
+    assert_eq!(of(&|c| c.extended_key_usages = None), None);
+}
+
+#[test]
 fn good_ca_certificates_break_no_rule() {
     let root = KeyUsage::KEY_CERT_SIGN.0 | KeyUsage::CRL_SIGN.0;
     let issuer = root | KeyUsage::DIGITAL_SIGNATURE.0;
