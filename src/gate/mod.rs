@@ -1,1 +1,34 @@
 //! The mutual-TLS proxy in front of docker.sock.
+//!
+//! A connection needs a client certificate; every request on it is classified, permitted and passed to
+//! dockerd over its socket, which is opened by path each time. Certificates are swapped through a watch
+//! channel without touching a connection; a connection ends when the certificate that opened it does.
+//!
+//! **Invariants:** nothing reaches dockerd without a [`permit::Permit`]; no byte of a tunnel before
+//! dockerd's 101; no body is ever collected; what is published was verified. This module never signs, never
+//! reads the CA, and keeps no state on disk.
+
+mod access;
+mod connection;
+mod denial;
+mod framing;
+mod guarded;
+mod headers;
+mod identity;
+mod listener;
+mod path;
+mod permit;
+mod proxy;
+mod registry;
+mod rules;
+mod shared;
+mod tunnel;
+mod upstream;
+
+pub use denial::Denial;
+pub use identity::{GateIdentity, IdentityError};
+pub use listener::{BindError, Gate, GateConfig, Listen};
+pub use permit::{EveryValidClient, Policy};
+pub use registry::{Connection, CutReason, Registry};
+pub use rules::{Facts, Protocol};
+pub use shared::Limits;

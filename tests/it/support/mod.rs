@@ -1,5 +1,7 @@
 //! What several suites need.
 
+pub mod engine;
+pub mod gate;
 pub mod peer;
 pub mod pki;
 pub mod programs;

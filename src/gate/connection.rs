@@ -1,0 +1,202 @@
+//! One connection: handshake, registration, requests until one of the two sides is done.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt;
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{debug, info, warn};
+
+use super::denial::Denial;
+use super::framing::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::guarded::{Guarded, Signals};
+use super::identity::GateIdentity;
+use super::permit::Peer;
+use super::proxy::Exchange;
+use super::registry::{CutReason, Entered};
+use super::shared::Shared;
+use super::tunnel::ClientStream;
+use crate::pki::chain::VerifiedPeer;
+use crate::pki::tls::{ALPN_HTTP1, Fixed, Recording, server_config};
+
+/// hyper's buffer: a whole head and some body.
+const BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX + 16 * 1024;
+/// How long a connection that was refused or cut while idle may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// When a silent peer is probed, how often, and how many times before it counts as gone: streams have no
+/// other timeout.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBES: u32 = 4;
+
+/// Serves one accepted socket to its end. `handshake` is given back once the client is known.
+pub async fn serve(
+    shared: Arc<Shared>,
+    socket: TcpStream,
+    remote: SocketAddr,
+    handshake: OwnedSemaphorePermit,
+) {
+    set_options(&socket);
+    let identity = shared.identity();
+    let accepted = tokio::select! {
+        accepted = shake_hands(&shared, &identity, socket, remote) => accepted,
+        () = shared.stopping.cancelled() => return,
+    };
+    let Some((stream, verified, chain)) = accepted else {
+        return;
+    };
+    drop(handshake);
+    let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
+        let limit = shared.limits.connections_max;
+        warn!(%remote, identity = %verified.name(), limit, "connection refused: the gate is full");
+        return close_with(stream, &Denial::Busy { limit }).await;
+    };
+    let peer = Peer::new(verified, chain, identity);
+    let connection = Arc::new(shared.registry.enter(peer, remote, shared.clock.now(), slot));
+    // What was published during the handshake went through the registry before this connection was in it.
+    if let Err(why) = connection
+        .peer
+        .is_trusted_by(&shared.identity(), shared.clock.now())
+    {
+        debug!(%remote, %why, "the roots changed during the handshake");
+        connection.cut(CutReason::Untrusted);
+    }
+    debug!(connection = connection.number, %remote, identity = %connection.peer.verified().name(), "connected");
+    drive(&shared, stream, &connection).await;
+    if let Some(reason) = connection.reason() {
+        info!(connection = connection.number, %remote, identity = %connection.peer.verified().name(),
+            serial = %connection.peer.verified().serial(), %reason, "connection cut");
+    }
+}
+
+fn set_options(socket: &TcpStream) {
+    let done = socket.set_nodelay(true).and_then(|()| {
+        sockopt::set_socket_keepalive(socket, true)?;
+        sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+        sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
+        Ok(sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?)
+    });
+    if let Err(error) = done {
+        debug!(%error, "socket options were not set");
+    }
+}
+
+type Accepted = (TlsStream<TcpStream>, VerifiedPeer, Vec<CertificateDer<'static>>);
+
+/// The handshake, with a verifier of its own so that what it decided about this client is what is used.
+async fn shake_hands(
+    shared: &Shared,
+    identity: &GateIdentity,
+    socket: TcpStream,
+    remote: SocketAddr,
+) -> Option<Accepted> {
+    let recording = Arc::new(Recording::new(Arc::clone(&identity.verifier)));
+    let shown = Arc::new(Fixed(Arc::clone(&identity.pair)));
+    let config = server_config(shown, Arc::clone(&recording) as _, ALPN_HTTP1);
+    let accept = TlsAcceptor::from(Arc::new(config)).accept(socket);
+    let stream = match timeout(shared.limits.handshake_timeout, accept).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            match recording.outcome() {
+                Some(Err(why)) => info!(%remote, %why, "client refused"),
+                _ => info!(%remote, %error, "handshake failed"),
+            }
+            return None;
+        }
+        Err(_) => {
+            info!(%remote, "handshake took too long");
+            return None;
+        }
+    };
+    let chain = stream.get_ref().1.peer_certificates()?.to_vec();
+    // INVARIANT: client authentication is mandatory, so a finished handshake has a verified peer.
+    let verified = recording.outcome()?.as_ref().ok()?.clone();
+    Some((stream, verified, chain))
+}
+
+/// Runs HTTP until the client is done, the gate stops, or the connection is cut.
+async fn drive(shared: &Arc<Shared>, stream: TlsStream<TcpStream>, connection: &Arc<Entered>) {
+    let signals = Arc::new(Signals::default());
+    let exchange = Arc::new(Exchange {
+        shared: Arc::clone(shared),
+        connection: Arc::clone(connection),
+        signals: Arc::clone(&signals),
+    });
+    let guarded = Guarded::new(stream, Arc::clone(&signals), shared.limits.head_timeout);
+    let service = service_fn(move |request| Arc::clone(&exchange).answer(request));
+    let mut http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.limits.idle_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(guarded), service)
+        .with_upgrades();
+    let mut stopping = false;
+    let finished = loop {
+        tokio::select! {
+            biased;
+            _ = connection.ended() => break None,
+            () = shared.stopping.cancelled(), if !stopping => {
+                stopping = true;
+                Pin::new(&mut http).graceful_shutdown();
+            }
+            finished = &mut http => break Some(finished),
+        }
+    };
+    if let Some(Err(error)) = &finished {
+        debug!(connection = connection.number, %error, "connection broken off");
+    }
+    if finished.is_none() && !signals.is_busy() {
+        // Nothing is being answered: an orderly end, after which clients simply connect again.
+        Pin::new(&mut http).graceful_shutdown();
+        if timeout(CLOSE_TIMEOUT, &mut http).await.is_ok() {
+            return;
+        }
+    }
+    let Some(parts) = http.into_parts() else {
+        return;
+    };
+    let client: ClientStream = parts.io.into_inner();
+    match (finished, client.refused()) {
+        (None, _) => reset(&client),
+        (Some(_), Some(refusal)) if !signals.is_busy() => {
+            info!(connection = connection.number, identity = %connection.peer.verified().name(), %refusal, "request refused");
+            close_with(client, &Denial::Framing(refusal)).await;
+        }
+        _ => {}
+    }
+}
+
+/// Ends the connection so that what was cut off cannot look complete.
+fn reset(client: &ClientStream) {
+    if let Err(error) = client.get_ref().get_ref().0.set_zero_linger() {
+        debug!(%error, "a cut connection is closed without a reset");
+    }
+}
+
+/// Says why, and closes so that the client gets to read it: closing on unread bytes would reset the
+/// connection under the answer.
+async fn close_with(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin, denial: &Denial) {
+    let closing = async {
+        stream.write_all(&denial.raw_response()).await?;
+        stream.shutdown().await?;
+        let mut dropped = [0; 4096];
+        while stream.read(&mut dropped).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    if let Ok(Err(error)) = timeout(CLOSE_TIMEOUT, closing).await {
+        debug!(%error, "the last answer was not taken");
+    }
+}

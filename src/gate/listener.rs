@@ -1,0 +1,282 @@
+//! Sockets, the accept loop, and the end of it all.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::connection;
+use super::identity::GateIdentity;
+use super::permit::{EveryValidClient, Policy};
+use super::registry::{CutReason, Registry};
+use super::shared::{Limits, Shared};
+use super::upstream::Upstream;
+use crate::base::{Clock, Timestamp};
+
+/// Connections the kernel keeps for us while we are busy.
+const BACKLOG: u32 = 1024;
+/// How long accepting rests after an error that will not go away at once (no descriptors, no memory).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The clock is looked at this often at least, for expiry: a clock may be moved.
+const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(10);
+/// How long cut connections may take to go, at the very end.
+const CUT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A place to listen.
+#[derive(Debug)]
+pub enum Listen {
+    /// Bind it. Port 0 picks one; see [`Gate::addresses`].
+    Address(SocketAddr),
+    /// A listening socket that exists already (systemd socket activation, a test).
+    Prepared(std::net::TcpListener),
+}
+
+/// What a gate needs to know.
+#[derive(Debug)]
+pub struct GateConfig {
+    /// Where clients connect.
+    pub listen: Vec<Listen>,
+    /// dockerd's socket.
+    pub upstream: PathBuf,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// The gate cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Nothing to listen on.
+    #[error("the gate has no address to listen on: set one, such as 0.0.0.0:2376")]
+    NoAddress,
+    /// The address.
+    #[error("the gate cannot listen on {address}: {source}; is dockerd or another gate using it (ss -ltnp)?")]
+    Address {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A socket that was handed over.
+    #[error("the socket handed to the gate is of no use: {0}; check ListenStream= of the socket unit")]
+    Prepared(io::Error),
+}
+
+/// A bound gate. Nothing is accepted before [`Gate::run`].
+pub struct Gate {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    shared: Arc<Shared>,
+}
+
+impl Gate {
+    /// Binds every address, or none. Must be called inside a tokio runtime.
+    ///
+    /// `published` carries what is served: send a new [`GateIdentity`] to swap it; connections stand.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind(
+        config: GateConfig,
+        published: watch::Receiver<Arc<GateIdentity>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BindError> {
+        if config.listen.is_empty() {
+            return Err(BindError::NoAddress);
+        }
+        let wildcards = wildcard_ports(&config.listen);
+        let listeners: Vec<TcpListener> = config
+            .listen
+            .into_iter()
+            .map(|place| open(place, &wildcards))
+            .collect::<Result<_, _>>()?;
+        let addresses = listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<_, _>>();
+        Ok(Self {
+            addresses: addresses.map_err(BindError::Prepared)?,
+            listeners,
+            shared: Arc::new(Shared {
+                published,
+                clock,
+                policy: Arc::new(EveryValidClient),
+                upstream: Upstream::new(config.upstream),
+                slots: Arc::new(Semaphore::new(config.limits.connections_max)),
+                limits: config.limits,
+                registry: Arc::default(),
+                tasks: TaskTracker::new(),
+                stopping: CancellationToken::new(),
+            }),
+        })
+    }
+
+    /// Asks `policy` about every request, besides what the certificate says.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Arc<dyn Policy>) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
+        shared.policy = policy;
+        self
+    }
+
+    /// Where it listens, with the ports that were picked.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The open connections, and the switch that ends them.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.shared.registry)
+    }
+
+    /// Serves until `shutdown` is cancelled, then drains: idle connections are closed, requests and tunnels
+    /// get [`Limits::drain_timeout`], and what is left is cut.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut loops = JoinSet::new();
+        let handshakes = Arc::new(Semaphore::new(self.shared.limits.handshakes_max));
+        for listener in self.listeners {
+            loops.spawn(accept(
+                Arc::clone(&self.shared),
+                listener,
+                Arc::clone(&handshakes),
+            ));
+        }
+        loops.spawn(sweep(Arc::clone(&self.shared)));
+        shutdown.cancelled().await;
+        loops.shutdown().await;
+        drain(&self.shared).await;
+    }
+}
+
+async fn drain(shared: &Shared) {
+    shared.stopping.cancel();
+    shared.tasks.close();
+    if timeout(shared.limits.drain_timeout, shared.tasks.wait())
+        .await
+        .is_ok()
+    {
+        return;
+    }
+    let cut = shared.registry.cut_all(CutReason::Stopping);
+    warn!(
+        cut,
+        "the drain is over: connections that were still busy were cut"
+    );
+    if timeout(CUT_TIMEOUT, shared.tasks.wait()).await.is_err() {
+        warn!(
+            left = shared.tasks.len(),
+            "connections did not end after they were cut"
+        );
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, handshakes: Arc<Semaphore>) {
+    loop {
+        let Ok(handshake) = Arc::clone(&handshakes).acquire_owned().await else {
+            return;
+        };
+        let (socket, remote) = accept_one(&listener).await;
+        let serve = connection::serve(Arc::clone(&shared), socket, remote, handshake);
+        shared.tasks.spawn(serve);
+    }
+}
+
+/// The next connection. No error ends accepting: a client that left early is skipped, a machine out of
+/// descriptors is given a moment.
+async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_about_one_client(&error) => {}
+            Err(error) => {
+                warn!(%error, "accepting rests for a moment: raise the limit of open files if this repeats");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_about_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(
+        error.kind(),
+        K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted
+    )
+}
+
+/// Ends connections when their certificate runs out, and when their root leaves the bundle.
+async fn sweep(shared: Arc<Shared>) {
+    let mut published = shared.published.clone();
+    let mut publisher_lives = true;
+    loop {
+        let now = shared.clock.now();
+        let next = shared.registry.cut_expired(now);
+        tokio::select! {
+            () = sleep(until(next, now)) => {}
+            changed = published.changed(), if publisher_lives => {
+                publisher_lives = changed.is_ok();
+                if publisher_lives {
+                    adopt(&shared, &Arc::clone(&published.borrow_and_update()));
+                }
+            }
+        }
+    }
+}
+
+fn until(next: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = next.map_or(SWEEP_INTERVAL_MAX, |at| at.since(now));
+    left.clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX)
+}
+
+fn adopt(shared: &Shared, identity: &Arc<GateIdentity>) {
+    let cut = shared.registry.cut_untrusted(identity, shared.clock.now());
+    info!(serial = %identity.serial(), not_after = %identity.host().not_after(), cut, "serving a new certificate");
+}
+
+/// Ports that IPv4 listens on for every address: an IPv6 listener for every address must then leave IPv4 alone.
+fn wildcard_ports(listen: &[Listen]) -> Vec<u16> {
+    let address = |place: &Listen| match place {
+        Listen::Address(address) => Some(*address),
+        Listen::Prepared(_) => None,
+    };
+    let wildcards = listen
+        .iter()
+        .filter_map(address)
+        .filter(|a| a.ip() == IpAddr::from([0, 0, 0, 0]));
+    wildcards.map(|a| a.port()).collect()
+}
+
+fn open(place: Listen, wildcards: &[u16]) -> Result<TcpListener, BindError> {
+    match place {
+        Listen::Address(address) => {
+            bind(address, wildcards).map_err(|source| BindError::Address { address, source })
+        }
+        Listen::Prepared(socket) => socket
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(socket))
+            .map_err(BindError::Prepared),
+    }
+}
+
+fn bind(address: SocketAddr, wildcards: &[u16]) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() && wildcards.contains(&address.port()) {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

@@ -1,0 +1,113 @@
+//! `Peer -> Permit`: the one place where a request is allowed. Nothing is forwarded without a [`Permit`], and
+//! [`Peer::permit`] is its only constructor; revocation and roles come in here, as a [`Policy`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls_pki_types::CertificateDer;
+
+use super::denial::Denial;
+use super::identity::GateIdentity;
+use super::rules::Facts;
+use crate::base::Timestamp;
+use crate::pki::chain::{self, ChainError, Purpose, VerifiedPeer};
+
+/// What else a request needs besides a valid certificate. Asked once per request, on the request's own
+/// task: answer from memory.
+pub trait Policy: Send + Sync + 'static {
+    /// Whether `peer` may do what `request` says.
+    ///
+    /// # Errors
+    /// [`Denial::Policy`], in words that say what is allowed and whom to ask.
+    fn decide(&self, peer: &VerifiedPeer, request: &Facts) -> Result<(), Denial>;
+}
+
+/// Every client with a valid certificate may do everything: what the Engine itself does with `--tlsverify`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EveryValidClient;
+
+impl Policy for EveryValidClient {
+    fn decide(&self, _peer: &VerifiedPeer, _request: &Facts) -> Result<(), Denial> {
+        Ok(())
+    }
+}
+
+/// The client at the other end of a connection: verified at the handshake, and re-verified whenever what it
+/// was verified against is no longer what is published.
+pub struct Peer {
+    verified: VerifiedPeer,
+    chain: Vec<CertificateDer<'static>>,
+    against: Mutex<Arc<GateIdentity>>,
+}
+
+impl Peer {
+    /// After a handshake with `identity` in which `verified` was found for `chain`.
+    pub fn new(
+        verified: VerifiedPeer,
+        chain: Vec<CertificateDer<'static>>,
+        identity: Arc<GateIdentity>,
+    ) -> Self {
+        Self {
+            verified,
+            chain,
+            against: Mutex::new(identity),
+        }
+    }
+
+    /// Who it is.
+    pub fn verified(&self) -> &VerifiedPeer {
+        &self.verified
+    }
+
+    /// Whether its chain leads to the anchors of `identity`; free when they are the ones it was verified
+    /// against last.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn is_trusted_by(&self, identity: &Arc<GateIdentity>, now: Timestamp) -> Result<(), ChainError> {
+        let mut against = self.against.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&against, identity) {
+            return Ok(());
+        }
+        if against.anchors() != identity.anchors() {
+            chain::verify(&self.chain, identity.anchors(), Purpose::Client, now)?;
+        }
+        *against = Arc::clone(identity);
+        Ok(())
+    }
+
+    /// Decides about one request.
+    ///
+    /// # Errors
+    /// The denial to answer with.
+    pub fn permit(
+        &self,
+        identity: &Arc<GateIdentity>,
+        policy: &dyn Policy,
+        facts: Facts,
+        now: Timestamp,
+    ) -> Result<Permit, Denial> {
+        if !self.verified.is_valid_at(now) {
+            return Err(Denial::Expired {
+                name: self.verified.name().to_string(),
+                until: self.verified.valid_until(),
+            });
+        }
+        self.is_trusted_by(identity, now)
+            .map_err(Denial::NoLongerTrusted)?;
+        policy.decide(&self.verified, &facts)?;
+        Ok(Permit { facts })
+    }
+}
+
+/// Leave to pass one request on.
+#[derive(Debug)]
+pub struct Permit {
+    facts: Facts,
+}
+
+impl Permit {
+    /// What may be passed on.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+}

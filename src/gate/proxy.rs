@@ -1,0 +1,204 @@
+//! One request: classify, permit, pass on, answer.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
+
+use super::access::{Counted, Record};
+use super::denial::Denial;
+use super::guarded::{Busy, Signals};
+use super::headers;
+use super::permit::Permit;
+use super::registry::Entered;
+use super::rules;
+use super::shared::Shared;
+use super::tunnel;
+use super::upstream::UpstreamError;
+
+/// What goes back to the client.
+pub type Answer = Either<Full<Bytes>, Relayed>;
+
+/// What the requests of one connection share.
+pub struct Exchange {
+    pub(super) shared: Arc<Shared>,
+    pub(super) connection: Arc<Entered>,
+    pub(super) signals: Arc<Signals>,
+}
+
+impl Exchange {
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+        let busy = self.signals.begin();
+        let mut record = Record::start(
+            Arc::clone(&self.connection),
+            Arc::clone(&self.shared.clock),
+            request.method().clone(),
+            request.uri().path().to_owned(),
+        );
+        let permit = match self.permit(&request) {
+            Ok(permit) => permit,
+            Err(denial) => return Ok(deny(&denial, &mut record)),
+        };
+        record.set_path(&permit.facts().path);
+        Ok(self.forward(permit, request, record, busy).await)
+    }
+
+    fn permit(&self, request: &Request<Incoming>) -> Result<Permit, Denial> {
+        let facts = rules::classify(request)?;
+        let (identity, now) = (self.shared.identity(), self.shared.clock.now());
+        self.connection
+            .peer
+            .permit(&identity, self.shared.policy.as_ref(), facts, now)
+    }
+
+    async fn forward(
+        &self,
+        permit: Permit,
+        mut request: Request<Incoming>,
+        mut record: Record,
+        busy: Busy,
+    ) -> Response<Answer> {
+        let facts = permit.facts();
+        let client = facts.upgrade.map(|_| hyper::upgrade::on(&mut request));
+        let outgoing = outgoing(&permit, request, &record);
+        let (mut response, engine) = match self.send(outgoing).await {
+            Ok(answered) => answered,
+            Err(error) => return deny(&Denial::Upstream(error), &mut record),
+        };
+        record.set_status(response.status());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return match client.filter(|_| is_what_was_asked(&permit, &response)) {
+                Some(client) => self.tunnel(client, response, engine, record),
+                None => deny(&Denial::Upstream(UpstreamError::WrongProtocol), &mut record),
+            };
+        }
+        headers::toward_client(response.headers_mut(), facts.is_last);
+        response.map(|body| Either::Right(Relayed::new(body, engine, record, busy)))
+    }
+
+    async fn send(&self, request: Request<Counted>) -> Result<(Response<Incoming>, Driver), UpstreamError> {
+        let stream = self.shared.upstream.connect().await?;
+        let broken = |error: hyper::Error| {
+            debug!(%error, "dockerd did not answer");
+            UpstreamError::Broken
+        };
+        let io = TokioIo::new(stream);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(broken)?;
+        let driver = AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                debug!(%error, "connection to dockerd broken off");
+            }
+        }));
+        let response = sender.send_request(request).await.map_err(broken)?;
+        Ok((response, driver))
+    }
+
+    fn tunnel(
+        &self,
+        client: OnUpgrade,
+        mut response: Response<Incoming>,
+        engine: Driver,
+        record: Record,
+    ) -> Response<Answer> {
+        let upgraded = hyper::upgrade::on(&mut response);
+        let (connection, signals) = (Arc::clone(&self.connection), Arc::clone(&self.signals));
+        self.shared.tasks.spawn(async move {
+            tunnel::run(client, upgraded, connection, signals, record).await;
+            drop(engine);
+        });
+        let protocol = response.headers().get(UPGRADE).cloned();
+        headers::toward_client(response.headers_mut(), false);
+        if let Some(protocol) = protocol {
+            headers::set_upgrade(response.headers_mut(), protocol);
+        }
+        response.map(|_| Either::Left(Full::default()))
+    }
+}
+
+/// Drives the connection to dockerd; ends it when dropped.
+type Driver = AbortOnDropHandle<()>;
+
+fn outgoing(permit: &Permit, request: Request<Incoming>, record: &Record) -> Request<Counted> {
+    let facts = permit.facts();
+    let (mut parts, body) = request.into_parts();
+    headers::toward_engine(&mut parts.headers, facts.upgrade);
+    let mut outgoing = Request::new(Counted::new(body, record.counters().0));
+    *outgoing.method_mut() = facts.method.clone();
+    *outgoing.uri_mut() = facts.target();
+    *outgoing.headers_mut() = parts.headers;
+    outgoing
+}
+
+fn is_what_was_asked(permit: &Permit, response: &Response<Incoming>) -> bool {
+    let asked = permit.facts().upgrade.map(rules::Protocol::as_str);
+    let answered = response.headers().get(UPGRADE).and_then(|v| v.to_str().ok());
+    matches!((asked, answered), (Some(asked), Some(answered)) if asked.eq_ignore_ascii_case(answered))
+}
+
+fn deny(denial: &Denial, record: &mut Record) -> Response<Answer> {
+    record.set_denied(denial.status(), &denial.to_string());
+    denial.response().map(Either::Left)
+}
+
+/// dockerd's answer on its way to the client, with everything that has to last as long as it does.
+pub struct Relayed {
+    body: Counted,
+    record: Record,
+    _engine: Driver,
+    _busy: Busy,
+}
+
+impl Relayed {
+    fn new(body: Incoming, engine: Driver, mut record: Record, busy: Busy) -> Self {
+        let body = Counted::new(body, record.counters().1);
+        if body.is_end_stream() {
+            record.set_complete();
+        }
+        Self {
+            body,
+            record,
+            _engine: engine,
+            _busy: busy,
+        }
+    }
+}
+
+impl Body for Relayed {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let over = match &polled {
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),
+            _ => false,
+        };
+        if over {
+            self.record.set_complete();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
