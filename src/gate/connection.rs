@@ -173,7 +173,7 @@ async fn drive(shared: &Arc<Shared>, stream: TlsStream<TcpStream>, connection: &
         (None, _) => reset(&client),
         (Some(_), Some(refusal)) if !signals.is_busy() => {
             info!(connection = connection.number, identity = %connection.peer.verified().name(), %refusal, "request refused");
-            close_with(client, &Denial::Framing(refusal)).await;
+            close_with(client.into_inner(), &Denial::Framing(refusal)).await;
         }
         _ => {}
     }
@@ -188,7 +188,7 @@ fn reset(client: &ClientStream) {
 
 /// Says why, and closes so that the client gets to read it: closing on unread bytes would reset the
 /// connection under the answer.
-async fn close_with(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin, denial: &Denial) {
+async fn close_with(mut stream: TlsStream<TcpStream>, denial: &Denial) {
     let closing = async {
         stream.write_all(&denial.raw_response()).await?;
         stream.shutdown().await?;

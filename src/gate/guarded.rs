@@ -86,6 +86,11 @@ impl<S> Guarded<S> {
         &self.io
     }
 
+    /// The stream without its guard, for a last answer.
+    pub fn into_inner(self) -> S {
+        self.io
+    }
+
     fn refuse(&mut self, refusal: Refusal) -> io::Error {
         self.refused = Some(refusal);
         io::Error::new(io::ErrorKind::InvalidData, refusal)
@@ -147,6 +152,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper takes a refusal for the end of the stream and closes; the reason has yet to be written.
+        if self.refused.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 

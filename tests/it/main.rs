@@ -3,6 +3,9 @@
 
 mod client;
 mod foreign_readers;
+mod gate_access;
+mod gate_requests;
+mod gate_streams;
 mod layers;
 mod pki_chain;
 mod pki_tls;

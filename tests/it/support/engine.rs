@@ -40,7 +40,12 @@ pub struct Seen {
 
 impl Seen {
     pub fn targets(&self) -> Vec<String> {
-        self.arrived.lock().unwrap().iter().map(|a| a.target.clone()).collect()
+        self.arrived
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|a| a.target.clone())
+            .collect()
     }
 
     pub fn last(&self) -> Arrived {
@@ -93,7 +98,6 @@ impl Drop for Engine {
 async fn serve(stream: tokio::net::UnixStream, seen: Arc<Seen>) {
     let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
     let _ = hyper::server::conn::http1::Builder::new()
-        .half_close(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;
@@ -110,20 +114,30 @@ async fn answer(mut request: Request<Incoming>, seen: Arc<Seen>) -> Result<Answe
     let number = |name: &str| {
         let query = target.split_once('?').map_or("", |(_, q)| q);
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(n, _)| *n == name).map_or(0u64, |(_, v)| v.parse().unwrap())
+        pairs
+            .find(|(n, _)| *n == name)
+            .map_or(0u64, |(_, v)| v.parse().unwrap())
     };
     Ok(match path.as_str() {
         "/_ping" => text("OK"),
         "/events" => lines(number("n"), Duration::from_millis(number("ms"))),
         "/images/get" => zeros(number("bytes")),
         "/images/load" => count(request, &seen).await,
-        "/early" => Response::builder().status(404).body(full(r#"{"message":"no"}"#)).unwrap(),
+        "/early" => Response::builder()
+            .status(404)
+            .body(full(r#"{"message":"no"}"#))
+            .unwrap(),
         "/wait" => std::future::pending().await,
         "/trailers" => with_trailers(),
-        "/wrong-upgrade" | "/exec/declined/start" => {
-            Response::builder().status(409).body(full(r#"{"message":"not running"}"#)).unwrap()
-        }
-        path if path.ends_with("/attach") || path.ends_with("/start") || path.ends_with("/attach/ws") || path == "/session" => {
+        "/wrong-upgrade" | "/exec/declined/start" => Response::builder()
+            .status(409)
+            .body(full(r#"{"message":"not running"}"#))
+            .unwrap(),
+        path if path.ends_with("/attach")
+            || path.ends_with("/start")
+            || path.ends_with("/attach/ws")
+            || path.ends_with("/session") =>
+        {
             hijack(&mut request, &seen).await
         }
         _ => text(&format!("{} {target}", request.method())),
@@ -168,7 +182,10 @@ fn zeros(bytes: u64) -> Answer {
 fn with_trailers() -> Answer {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", "42".parse().unwrap());
-    let frames = [Ok(Frame::data(Bytes::from_static(b"body"))), Ok(Frame::trailers(trailers))];
+    let frames = [
+        Ok(Frame::data(Bytes::from_static(b"body"))),
+        Ok(Frame::trailers(trailers)),
+    ];
     Response::builder()
         .header("Trailer", "x-sum")
         .body(BodyExt::boxed_unsync(StreamBody::new(stream::iter(frames))))
@@ -199,7 +216,9 @@ async fn hijack(request: &mut Request<Incoming>, seen: &Seen) -> Answer {
         let mut io = TokioIo::new(upgraded);
         let mut total = 0;
         let mut buffer = [0; 4096];
-        io.write_all(format!("body {} bytes\n", body.len()).as_bytes()).await.unwrap();
+        io.write_all(format!("body {} bytes\n", body.len()).as_bytes())
+            .await
+            .unwrap();
         loop {
             match io.read(&mut buffer).await {
                 Ok(0) | Err(_) => break,

@@ -99,7 +99,9 @@ impl Harness {
     /// A TLS connection that was accepted, as far as the client can tell.
     pub async fn dial(&self, leaf: Option<&Signed>) -> std::io::Result<TlsStream<TcpStream>> {
         let socket = TcpStream::connect(self.address).await?;
-        self.connector(leaf).connect(ServerName::try_from("web-01").unwrap(), socket).await
+        self.connector(leaf)
+            .connect(ServerName::try_from("web-01").unwrap(), socket)
+            .await
     }
 
     /// Sends bytes and reads until the gate closes.
@@ -112,9 +114,24 @@ impl Harness {
     /// A keep-alive connection.
     pub async fn connect(&self, leaf: &Signed) -> SendRequest<Full<Bytes>> {
         let stream = self.dial(Some(leaf)).await.unwrap();
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection.with_upgrades());
         sender
+    }
+
+    /// An exec or attach that the engine has taken over: what follows is a raw stream.
+    pub async fn tunnel(&self, leaf: &Signed, path: &str) -> TlsStream<TcpStream> {
+        let mut stream = self.dial(Some(leaf)).await.unwrap();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        read_until(&mut stream, "body 2 bytes\n").await;
+        stream
     }
 
     /// One request on a connection of its own.
@@ -145,7 +162,11 @@ pub fn identity(fleet: &Fleet, host: &Signed, clock: &ManualClock) -> Arc<GateId
 }
 
 pub fn get(target: &str) -> Request<Full<Bytes>> {
-    Request::builder().uri(target).header("Host", "web-01").body(Full::default()).unwrap()
+    Request::builder()
+        .uri(target)
+        .header("Host", "web-01")
+        .body(Full::default())
+        .unwrap()
 }
 
 /// Status and body; an error when the connection ended first.
@@ -164,7 +185,10 @@ pub async fn send(
 }
 
 /// Only the head of the answer is awaited.
-pub async fn open(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Response<Incoming> {
+pub async fn open(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Response<Incoming> {
     let exchange = async {
         sender.ready().await.unwrap();
         sender.send_request(request).await.unwrap()
@@ -174,8 +198,14 @@ pub async fn open(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<B
 
 /// The next frame of a stream as text; `None` at its end, the error when it was cut.
 pub async fn next_frame(response: &mut Response<Incoming>) -> Result<Option<String>, hyper::Error> {
-    match timeout(PATIENCE, response.body_mut().frame()).await.expect("a frame in time") {
-        Some(frame) => Ok(frame?.into_data().ok().map(|d| String::from_utf8_lossy(&d).into_owned())),
+    match timeout(PATIENCE, response.body_mut().frame())
+        .await
+        .expect("a frame in time")
+    {
+        Some(frame) => Ok(frame?
+            .into_data()
+            .ok()
+            .map(|d| String::from_utf8_lossy(&d).into_owned())),
         None => Ok(None),
     }
 }
@@ -189,7 +219,9 @@ pub async fn read_to_end(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> St
             bytes.extend_from_slice(&buffer[..n]);
         }
     };
-    timeout(PATIENCE, reading).await.expect("the connection is closed in time");
+    timeout(PATIENCE, reading)
+        .await
+        .expect("the connection is closed in time");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -205,7 +237,9 @@ pub async fn read_until(stream: &mut (impl tokio::io::AsyncRead + Unpin), patter
             text.push(char::from(byte[0]));
         }
     };
-    timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("{pattern:?} did not come in time"));
+    timeout(PATIENCE, reading)
+        .await
+        .unwrap_or_else(|_| panic!("{pattern:?} did not come in time"));
     text
 }
 
