@@ -2,7 +2,7 @@
 //! the old name.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
@@ -52,11 +52,6 @@ impl Upstream {
     /// By the path of its socket.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
-    }
-
-    /// The path.
-    pub fn path(&self) -> &Path {
-        &self.0
     }
 
     /// Opens a connection.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -25,7 +25,6 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Arrived {
-    pub method: Method,
     pub target: String,
     pub headers: HeaderMap,
 }
@@ -106,7 +105,6 @@ async fn serve(stream: tokio::net::UnixStream, seen: Arc<Seen>) {
 async fn answer(mut request: Request<Incoming>, seen: Arc<Seen>) -> Result<Answer, Infallible> {
     let target = request.uri().to_string();
     seen.arrived.lock().unwrap().push(Arrived {
-        method: request.method().clone(),
         target: target.clone(),
         headers: request.headers().clone(),
     });

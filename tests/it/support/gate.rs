@@ -1,7 +1,6 @@
 //! A gate on loopback in front of a stand-in engine, with a fleet's CA and a clock that the test moves.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,10 +77,6 @@ impl Harness {
 
     pub fn socket(&self) -> std::path::PathBuf {
         self.directory.path().join("docker.sock")
-    }
-
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     pub fn engine(&self) -> &Engine {
