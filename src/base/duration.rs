@@ -43,7 +43,7 @@ impl fmt::Display for Span {
         let seconds = self.0.as_secs();
         let (unit, size) = UNITS
             .into_iter()
-            .find(|(_, size)| seconds != 0 && seconds % size == 0)
+            .find(|(_, size)| seconds != 0 && seconds.is_multiple_of(*size))
             .unwrap_or(("s", 1));
         write!(f, "{}{unit}", seconds / size)
     }

@@ -27,3 +27,39 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a drain waits for requests in flight.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request body may take to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection may stand without a request in flight.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// HTTPS connections at a time; further ones wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Plain HTTP connections at a time.
+pub const PLAIN_CONNECTIONS_MAX: usize = 256;
+/// Requests at a time on one HTTP/2 connection.
+pub const STREAMS_MAX: u32 = 128;
+/// Tokens whose immutable part is kept in memory.
+pub const TOKEN_CACHE_MAX: usize = 1024;
+/// Failed enrolments that one source address has at once.
+pub const ENROLL_FAILURES_BURST: u32 = 20;
+/// How long until a source address has one more failed enrolment.
+pub const ENROLL_FAILURE_REFILL: Duration = Duration::from_secs(6);
+/// Source addresses whose failed enrolments are counted at a time.
+pub const FAILURE_SOURCES_MAX: usize = 10_000;
+/// How long a joining side waits before it asks again whether it was approved.
+pub const PENDING_RETRY: Duration = Duration::from_secs(5);
+/// Certificates one join token may give.
+pub const TOKEN_USES_MAX: u32 = 100_000;
+/// The shortest life of a join token.
+pub const TOKEN_LIFETIME_MIN: Duration = Duration::from_secs(60);
+/// The longest life of a join token.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(31_536_000);
+/// The life of a join token when none was asked for.
+pub const TOKEN_LIFETIME_DEFAULT: Duration = Duration::from_secs(3600);
+/// Name patterns, address blocks or source blocks in one join token, of each kind.
+pub const TOKEN_RULES_MAX: usize = 100;
+/// Characters of the reason given for a token.
+pub const REASON_CHARS_MAX: usize = 500;
+/// Endpoints or conditions in one status report, of each kind.
+pub const REPORT_ITEMS_MAX: usize = 32;
+/// Characters of any text in a status report.
+pub const REPORT_CHARS_MAX: usize = 1000;

@@ -1,1 +1,133 @@
-//! Use cases of the server; the only place that opens a transaction.
+//! Use cases of the server; the only place that calls the store's transactions. Knows no HTTP.
+
+mod access;
+mod audit;
+mod certificates;
+mod clients;
+mod enroll;
+mod error;
+mod failures;
+mod hosts;
+mod issue;
+mod names;
+mod own;
+mod renew;
+mod requests;
+mod token_cache;
+mod tokens;
+
+use std::sync::Arc;
+
+use crate::base::{Clock, Random};
+use crate::model::{IdentityKind, Labels, Profile};
+use crate::pki::San;
+use crate::store::Store;
+
+pub use crate::store::AuditFilter;
+
+pub use access::{
+    AccessError, Admin, Anyone, Authorized, Caller, HostItself, Level, Operator, Peer, Renewer, Viewer,
+};
+pub use certificates::CertificateError;
+pub use enroll::{Application, EnrollError, Enrollment};
+pub use error::ServiceError;
+pub use hosts::{HostError, HostSeen};
+pub use issue::{Authority, AuthorityError, Issuance};
+pub use names::NamesError;
+pub use own::{OWN_NAME, OwnCertificate, OwnError};
+pub use renew::RenewError;
+pub use requests::RequestError;
+pub use tokens::{NewToken, TokenError};
+
+/// Label keys that start with this are the server's own; nobody else may set them.
+pub const RESERVED_LABELS: &str = "dockwarden/";
+
+/// What the configuration decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The profile of hosts.
+    pub host: Profile,
+    /// The profile of clients.
+    pub client: Profile,
+    /// Names and addresses the server itself is reached by: its certificate carries them.
+    pub names: Vec<San>,
+}
+
+/// The use cases, over a store, a CA, a clock and a random source.
+pub struct Service {
+    store: Arc<dyn Store>,
+    authority: Arc<Authority>,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    tokens: token_cache::TokenCache,
+    failures: failures::Failures,
+}
+
+impl Service {
+    /// Puts the parts together.
+    pub fn new(
+        store: Arc<dyn Store>,
+        authority: Arc<Authority>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            store,
+            authority,
+            settings,
+            clock,
+            random,
+            tokens: token_cache::TokenCache::default(),
+            failures: failures::Failures::default(),
+        }
+    }
+
+    /// The CA certificates.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The time, as every use case sees it.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The random source.
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// What the configuration decides.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether the store answers and could write.
+    pub async fn ready(&self) -> Result<(), ServiceError> {
+        Ok(self.store.ready().await?)
+    }
+
+    /// Finishes what is queued and closes the store.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
+    /// The profile of a kind of identity.
+    pub fn profile(&self, kind: IdentityKind) -> &Profile {
+        match kind {
+            IdentityKind::Host => &self.settings.host,
+            IdentityKind::Client => &self.settings.client,
+        }
+    }
+}
+
+/// The first label that only the server may set.
+fn reserved_label(labels: &Labels) -> Option<&str> {
+    labels
+        .pairs()
+        .keys()
+        .map(String::as_str)
+        .find(|key| key.starts_with(RESERVED_LABELS))
+}

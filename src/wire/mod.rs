@@ -12,6 +12,6 @@ pub use enroll::{EnrollRequest, Issued, Pending, RenewRequest};
 pub use hosts::{ClientList, ClientView, HostDetail, HostList, HostView, StatusAnswer};
 pub use problem::{Code, PROBLEM_JSON, Problem};
 pub use tokens::{
-    AuditList, AuditQuery, AuditView, CreatedToken, Decided, PageQuery, RequestList, RequestView, TokenList,
-    TokenRequest, TokenView, WhoAmI,
+    AuditList, AuditQuery, AuditView, CreatedToken, Decided, Health, PageQuery, RequestList, RequestQuery,
+    RequestView, TokenList, TokenRequest, TokenView, WhoAmI,
 };
