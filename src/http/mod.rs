@@ -1,1 +1,55 @@
-//! Routes of the HTTPS API, one file each.
+//! The HTTPS API: one route per file, errors as problem documents, and the accept loop below it all.
+//! Knows the service, never what is behind it.
+
+mod connection;
+mod date;
+mod extract;
+mod frame;
+mod listener;
+mod problem;
+mod routes;
+mod tls;
+mod views;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::service::Service;
+
+pub use connection::{ConnectionInfo, Limits};
+pub use listener::{Plain, Tls, serve_plain, serve_tls};
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct Api(Arc<Service>);
+
+impl Api {
+    /// Over a service.
+    pub fn new(service: Arc<Service>) -> Self {
+        Self(service)
+    }
+
+    /// The use cases.
+    pub fn service(&self) -> &Service {
+        &self.0
+    }
+}
+
+/// Everything that HTTPS serves.
+pub fn router(service: Arc<Service>) -> Router {
+    let api = Api::new(service);
+    let (router, openapi) = routes::api().split_for_parts();
+    let document = routes::openapi::document(openapi);
+    frame::wrap(routes::openapi::serve(router, document), api)
+}
+
+/// What plain HTTP serves: only what must not need TLS.
+pub fn plain_router(service: Arc<Service>) -> Router {
+    frame::wrap(routes::plain(), Api::new(service))
+}
+
+/// The OpenAPI description of [`router`], as `/openapi.json` serves it: pretty-printed JSON.
+pub fn openapi_json() -> String {
+    routes::openapi::document(routes::api().split_for_parts().1)
+}

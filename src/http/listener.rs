@@ -1,0 +1,180 @@
+//! The accept loops. A connection that dawdles holds up nobody but itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{self, ConnectionInfo, Limits};
+use super::tls::{Admission, Verifier};
+use crate::base::Clock;
+use crate::base::limits::PLAIN_CONNECTIONS_MAX;
+use crate::pki::chain::SharedAnchors;
+use crate::pki::tls::{ALPN_HTTP2, TlsIdentity, server_config};
+
+/// How long to wait when the system cannot give us another connection (too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the HTTPS listener needs.
+#[derive(Clone)]
+pub struct Tls {
+    identity: Arc<TlsIdentity>,
+    admission: Arc<Admission>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    router: Router,
+}
+
+impl Tls {
+    /// Shows `identity`, lets in peers under `anchors`, and hosts up to `grace` after their leaf expired.
+    pub fn new(
+        router: Router,
+        identity: Arc<TlsIdentity>,
+        anchors: SharedAnchors,
+        grace: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let admission = Arc::new(Admission::new(anchors, grace, Arc::clone(&clock)));
+        Self {
+            identity,
+            admission,
+            clock,
+            limits: Limits::default(),
+            router,
+        }
+    }
+
+    /// With other bounds than the usual ones.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    async fn serve(self, stream: TcpStream, from: SocketAddr, stop: CancellationToken) {
+        let verifier = Arc::new(Verifier::new(Arc::clone(&self.admission), self.clock.now()));
+        let config = server_config(self.identity, Arc::clone(&verifier) as _, ALPN_HTTP2);
+        let handshake = TlsAcceptor::from(Arc::new(config)).accept(stream);
+        let stream = match tokio::time::timeout(self.limits.handshake, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                match verifier.outcome() {
+                    Some(Err(why)) => tracing::info!(%from, %why, "client certificate refused"),
+                    _ => tracing::debug!(%from, %error, "TLS handshake failed"),
+                }
+                return;
+            }
+            Err(_) => return tracing::debug!(%from, "TLS handshake took too long"),
+        };
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let peer = verifier
+            .outcome()
+            .and_then(|outcome| outcome.as_ref().ok())
+            .cloned();
+        let info = ConnectionInfo {
+            source: Some(from.ip().to_canonical()),
+            peer,
+        };
+        connection::serve(stream, h2, self.router, info, self.limits, stop).await;
+    }
+}
+
+/// Serves HTTPS until `stop`, then drains.
+pub async fn serve_tls(listener: TcpListener, tls: Tls, stop: CancellationToken) {
+    let limits = tls.limits;
+    let serve = |stream, from, stop| tls.clone().serve(stream, from, stop);
+    accept(listener, limits, stop, serve).await;
+}
+
+/// What the plain listener needs.
+#[derive(Clone)]
+pub struct Plain {
+    limits: Limits,
+    router: Router,
+}
+
+impl Plain {
+    /// Serves `router`.
+    pub fn new(router: Router) -> Self {
+        Self {
+            limits: Limits {
+                connections_max: PLAIN_CONNECTIONS_MAX,
+                ..Limits::default()
+            },
+            router,
+        }
+    }
+}
+
+/// Serves plain HTTP/1.1 until `stop`, then drains.
+pub async fn serve_plain(listener: TcpListener, plain: Plain, stop: CancellationToken) {
+    let limits = plain.limits;
+    let serve = |stream, from: SocketAddr, stop| {
+        let info = ConnectionInfo {
+            source: Some(from.ip().to_canonical()),
+            peer: None,
+        };
+        connection::serve(stream, false, plain.router.clone(), info, limits, stop)
+    };
+    accept(listener, limits, stop, serve).await;
+}
+
+/// Accepts, one task per connection, as many as the limit allows.
+async fn accept<F, S>(listener: TcpListener, limits: Limits, stop: CancellationToken, serve: S)
+where
+    F: Future<Output = ()> + Send + 'static,
+    S: Fn(TcpStream, SocketAddr, CancellationToken) -> F,
+{
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let connections = TaskTracker::new();
+    while let Some((stream, from, permit)) = next(&listener, &permits, &stop).await {
+        let serving = serve(stream, from, stop.clone());
+        connections.spawn(async move {
+            serving.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    connections.close();
+    // Each connection cuts itself off after its drain; the handshakes among them time out as well.
+    let longest = limits.drain + limits.handshake + limits.header;
+    if tokio::time::timeout(longest, connections.wait()).await.is_err() {
+        tracing::warn!(
+            open = connections.len(),
+            "connections were still open at the end of the drain"
+        );
+    }
+}
+
+async fn next(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = tokio::select! {
+        permit = Arc::clone(permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+        () = stop.cancelled() => return None,
+    };
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return None,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                // Small answers go out at once; a failure here shows again on the first write.
+                let _ = stream.set_nodelay(true);
+                return Some((stream, from, permit));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! One route, or the routes of one thing, per file.
+
+mod audit;
+mod ca;
+mod certificates;
+mod clients;
+mod enroll;
+mod health;
+mod hosts;
+pub(super) mod openapi;
+mod renew;
+mod requests;
+mod tokens;
+mod whoami;
+
+use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+
+/// Every route of HTTPS, each registered once for serving and for its description.
+pub(super) fn api() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(enroll::enroll))
+        .routes(routes!(enroll::enroll_v1))
+        .routes(routes!(renew::renew))
+        .routes(routes!(certificates::list))
+        .routes(routes!(certificates::detail))
+        .routes(routes!(hosts::list))
+        .routes(routes!(hosts::detail))
+        .routes(routes!(hosts::report))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::delete))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::approve))
+        .routes(routes!(requests::deny))
+        .routes(routes!(clients::list))
+        .routes(routes!(audit::list))
+        .routes(routes!(whoami::whoami))
+        .routes(routes!(ca::ca_pem))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+}
+
+/// The routes of plain HTTP.
+pub(super) fn plain() -> Router<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(ca::ca_pem))
+        .routes(routes!(health::healthz))
+        .into()
+}

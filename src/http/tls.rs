@@ -1,0 +1,145 @@
+//! Who may connect over TLS: anybody without a certificate, identities of ours with theirs, and hosts whose
+//! leaf expired a short while ago, which are good for a renewal and nothing else.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, UnixTime};
+
+use crate::base::{Clock, Timestamp};
+use crate::pki::Certificate;
+use crate::pki::chain::{self, ChainError, Purpose, SharedAnchors, VerifiedPeer};
+use crate::pki::tls::PeerVerifier;
+use crate::service::Peer;
+
+/// What every connection's verifier shares.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) inner: PeerVerifier,
+    pub(super) anchors: SharedAnchors,
+    pub(super) grace: Duration,
+}
+
+impl Admission {
+    pub(super) fn new(anchors: SharedAnchors, grace: Duration, clock: Arc<dyn Clock>) -> Self {
+        let accepts = [Purpose::Client, Purpose::HostServer];
+        Self {
+            inner: PeerVerifier::optional(Arc::clone(&anchors), &accepts, clock),
+            anchors,
+            grace,
+        }
+    }
+
+    /// Verifies a chain now; or, when its leaf has expired, as of its last moment. Who comes in that way is
+    /// not valid now: `VerifiedPeer::is_valid_at` says so, and everything but renewal asks it.
+    fn verify(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<VerifiedPeer, ChainError> {
+        let expired = match self.inner.verify(chain) {
+            Err(e @ ChainError::Expired { .. }) => e,
+            other => return other,
+        };
+        let Some(end) = chain
+            .first()
+            .and_then(|leaf| Certificate::parse(leaf).ok())
+            .map(|c| c.not_after)
+        else {
+            return Err(expired);
+        };
+        if end > now || now.since(end) > self.grace {
+            return Err(expired);
+        }
+        let anchors = self.anchors.load();
+        [Purpose::Client, Purpose::HostServer]
+            .into_iter()
+            .find_map(|purpose| chain::verify(chain, &anchors, purpose, end).ok())
+            .ok_or(expired)
+    }
+}
+
+/// The verifier of one connection: remembers whom it let in.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    admission: Arc<Admission>,
+    now: Timestamp,
+    outcome: OnceLock<Result<Peer, ChainError>>,
+}
+
+impl Verifier {
+    pub(super) fn new(admission: Arc<Admission>, now: Timestamp) -> Self {
+        Self {
+            admission,
+            now,
+            outcome: OnceLock::new(),
+        }
+    }
+
+    /// Whom it let in, or why not; `None` when no certificate came. To be trusted once the handshake is
+    /// complete: only then the peer has proven that it holds the key.
+    pub(super) fn outcome(&self) -> Option<&Result<Peer, ChainError>> {
+        self.outcome.get()
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let chain: Vec<_> = std::iter::once(end_entity)
+            .chain(intermediates)
+            .cloned()
+            .collect();
+        let outcome = self.admission.verify(&chain, self.now);
+        // INVARIANT: the leaf is index 0 of the verified chain, and nothing else is anybody's identity.
+        let outcome = outcome.map(|verified| Peer {
+            verified,
+            leaf: end_entity.to_vec(),
+        });
+        let answer = match outcome {
+            Ok(_) => Ok(ClientCertVerified::assertion()),
+            // Says it again in the words of TLS.
+            Err(_) => self
+                .admission
+                .inner
+                .verify_client_cert(end_entity, intermediates, now),
+        };
+        self.outcome
+            .set(outcome)
+            .map_err(|_| Error::General("a second client certificate on one connection".to_owned()))?;
+        answer
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.admission.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.admission.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.admission.inner.supported_verify_schemes()
+    }
+}

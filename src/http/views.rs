@@ -1,0 +1,151 @@
+//! Values of the model as they stand on the wire.
+
+use crate::base::encoding::{hex, sha256};
+use crate::base::{Id, Timestamp};
+use crate::model::audit::Record;
+use crate::model::enrollment::PendingRequest;
+use crate::model::{Certificate, ConditionStatus, Identity, IssuerKind, Token};
+use crate::pki::pem;
+use crate::service::{Authority, HostSeen, Issuance};
+use crate::wire::{
+    AuditView, CertificateDetail, CertificateView, ClientView, HostDetail, HostView, Issued, RequestView,
+    TokenView,
+};
+
+fn texts<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn issued(issuance: &Issuance, authority: &Authority) -> Issued {
+    let certificate = &issuance.certificate;
+    let issuer = authority.issuer(certificate.issuer);
+    let leaf = pem::encode_certificate(&certificate.der);
+    Issued {
+        chain: format!("{leaf}{}", issuer.pem()),
+        certificate: leaf,
+        ca: authority.root_pem().to_owned(),
+        name: certificate.name.to_string(),
+        serial: certificate.serial.clone(),
+        not_before: certificate.not_before,
+        not_after: certificate.not_after,
+        renew_after: certificate.renew_after,
+        crl_url: issuer.urls().crl().map(str::to_owned),
+        token_uses: issuance.token_uses,
+    }
+}
+
+pub(super) fn certificate(certificate: &Certificate, now: Timestamp) -> CertificateView {
+    CertificateView {
+        serial: certificate.serial.clone(),
+        name: certificate.name.to_string(),
+        profile: certificate.kind,
+        status: certificate.status(now),
+        sans: texts(&certificate.sans),
+        not_before: certificate.not_before,
+        not_after: certificate.not_after,
+        renew_after: certificate.renew_after,
+    }
+}
+
+pub(super) fn certificate_detail(found: &Certificate, now: Timestamp) -> CertificateDetail {
+    CertificateDetail {
+        view: certificate(found, now),
+        issuer: IssuerKind::from(found.kind),
+        issued_at: found.issued_at,
+        fingerprint_sha256: hex(&sha256(&found.der)),
+        spki_sha256: hex(&found.spki_sha256),
+        pem: pem::encode_certificate(&found.der),
+        renewed_from: found.renewed_from.clone(),
+        renewed_by: found.superseded_by.clone(),
+        token: found.token.as_ref().map(Id::to_string),
+    }
+}
+
+pub(super) fn host(seen: &HostSeen) -> HostView {
+    let full = seen.full.as_ref();
+    let status = full.and_then(|row| row.status.as_ref());
+    let conditions = status.map(|s| &s.report.conditions);
+    HostView {
+        name: seen.name.to_string(),
+        endpoints: seen.endpoints.clone(),
+        labels: full
+            .map(|row| row.identity.labels.pairs().clone())
+            .unwrap_or_default(),
+        last_seen: status.map(|s| s.reported_at),
+        healthy: conditions.map(|all| all.iter().all(|c| c.status == ConditionStatus::True)),
+        issued_not_after: full.and_then(|row| row.certificate.as_ref()).map(|c| c.not_after),
+        served_not_after: status.and_then(|s| s.report.served.as_ref()).map(|s| s.not_after),
+    }
+}
+
+/// There is one generation until hosts have a desired state of their own on the server.
+pub(super) const GENERATION: u64 = 1;
+
+pub(super) fn host_detail(seen: &HostSeen) -> HostDetail {
+    let status = seen.full.as_ref().and_then(|row| row.status.as_ref());
+    HostDetail {
+        view: host(seen),
+        generation: GENERATION,
+        report: status.map(|s| s.report.clone()),
+    }
+}
+
+pub(super) fn client(identity: &Identity, newest: Option<&Certificate>) -> ClientView {
+    ClientView {
+        name: identity.name.to_string(),
+        role: identity.role.clone(),
+        permission: identity.permission,
+        labels: identity.labels.pairs().clone(),
+        serial: newest.map(|c| c.serial.clone()),
+        not_after: newest.map(|c| c.not_after),
+        created_at: identity.created_at,
+    }
+}
+
+pub(super) fn token(token: &Token) -> TokenView {
+    TokenView {
+        id: token.id,
+        profile: token.kind,
+        names: texts(&token.rules.names),
+        cidrs: texts(&token.rules.addresses),
+        sources: texts(&token.sources),
+        uses_max: token.uses_max,
+        uses_left: token.uses_left,
+        expires_at: token.expires_at,
+        labels: token.labels.pairs().clone(),
+        role: token.role.clone(),
+        permission: token.permission,
+        approval: token.approval,
+        replace: token.replace,
+        created_at: token.created_at,
+        created_by: token.created_by.clone(),
+        reason: token.reason.clone(),
+    }
+}
+
+pub(super) fn request(request: &PendingRequest) -> RequestView {
+    RequestView {
+        id: request.id,
+        profile: request.kind,
+        name: request.name.to_string(),
+        sans: texts(&request.sans),
+        spki_sha256: hex(&request.spki_sha256),
+        source: request.source.map(|source| source.to_string()),
+        created_at: request.created_at,
+        state: request.state.as_str().to_owned(),
+    }
+}
+
+pub(super) fn audit(record: Record) -> AuditView {
+    AuditView {
+        seq: record.seq,
+        at: record.at,
+        actor: record.actor,
+        action: record.action,
+        subject: record.subject,
+        outcome: record.outcome,
+        source: record.source,
+        detail: record.detail,
+        hash: hex(&record.hash),
+    }
+}
