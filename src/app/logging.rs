@@ -1,5 +1,7 @@
 //! Logs: to stderr, one event a line, as text or JSON.
 
+use std::io::IsTerminal;
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +23,7 @@ pub fn start(format: LogFormat, level: &str) -> anyhow::Result<()> {
     })?;
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter);
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

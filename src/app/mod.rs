@@ -3,6 +3,8 @@
 
 #[cfg(feature = "agent")]
 mod agent;
+#[cfg(any(feature = "server", feature = "agent"))]
+mod config;
 mod logging;
 #[cfg(feature = "server")]
 mod server;
