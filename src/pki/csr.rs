@@ -185,6 +185,20 @@ pub fn make(key: &LeafKey, common_name: &IdentityName, sans: &[San]) -> CsrDer {
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen_form::common_name(common_name.as_str());
     params.subject_alt_names = sans.iter().map(rcgen_form::san).collect();
+    serialize(key, params)
+}
+
+/// Makes a request that names nobody: the join token says who it is for.
+///
+/// # Panics
+/// As [`make`].
+pub fn make_unnamed(key: &LeafKey) -> CsrDer {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    serialize(key, params)
+}
+
+fn serialize(key: &LeafKey, params: rcgen::CertificateParams) -> CsrDer {
     let request = params
         .serialize_request(key.pair())
         .expect("no field is set that a request cannot carry");

@@ -7,7 +7,7 @@ pub mod fake;
 pub mod files;
 pub mod host;
 pub mod systemd;
-mod versions;
+pub mod versions;
 
 use std::io;
 use std::path::{Path, PathBuf};

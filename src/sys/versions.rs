@@ -18,7 +18,7 @@ const CURRENT: &str = "current";
 /// One file of a version.
 #[derive(Clone, Copy, Debug)]
 pub struct VersionFile<'a> {
-    /// Its name in the version's directory.
+    /// Its name in the version's directory, which may lie in a directory of its own: `docker/cert.pem`.
     pub name: &'a str,
     /// What is in it.
     pub contents: &'a [u8],
@@ -104,8 +104,15 @@ impl Versions {
         disk.create_directory(directory, 0o755)
             .map_err(|e| FileError::new("create the directory", directory, e))?;
         for file in contents {
-            self.files
-                .create(&directory.join(file.name), file.contents, file.access)?;
+            let path = directory.join(file.name);
+            match path.parent().filter(|parent| *parent != directory) {
+                Some(parent) => {
+                    self.files.public_directory(parent)?;
+                    self.files.create(&path, file.contents, file.access)?;
+                    self.files.sync_directory(parent)?;
+                }
+                None => self.files.create(&path, file.contents, file.access)?,
+            }
         }
         self.files.sync_directory(directory)
     }

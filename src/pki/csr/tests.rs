@@ -424,3 +424,11 @@ proptest! {
         let _ = CsrDer::from_pem(&bytes);
     }
 }
+
+#[test]
+fn a_request_that_names_nobody_still_proves_its_key() {
+    let key = key();
+    let request = verify(make_unnamed(&key), &[KeyAlgorithm::EcdsaP256]).unwrap();
+    assert_eq!((request.common_name(), request.sans()), (None, [].as_slice()));
+    assert_eq!(request.public_key(), key.public_key());
+}
