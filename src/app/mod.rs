@@ -3,6 +3,8 @@
 
 #[cfg(feature = "agent")]
 mod agent;
+#[cfg(feature = "cli")]
+mod commands;
 #[cfg(any(feature = "server", feature = "agent"))]
 mod config;
 mod logging;
@@ -19,7 +21,9 @@ use clap::{Parser, Subcommand};
     name = "dockwarden",
     version,
     propagate_version = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
 )]
 struct Cli {
     #[command(subcommand)]
@@ -28,14 +32,31 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The CA: set it up, run it, back it up.
+    /// The CA: set it up, run it, back it up
     #[cfg(feature = "server")]
     #[command(subcommand)]
     Server(server::Command),
-    /// The controller on a Docker host, with the gate.
+    /// The controller on a Docker host, with the gate
     #[cfg(feature = "agent")]
     #[command(subcommand)]
     Agent(agent::Command),
+    #[cfg(feature = "cli")]
+    #[command(flatten)]
+    People(crate::cli::Command),
+    /// Print a completion script for a shell
+    #[cfg(feature = "cli")]
+    #[command(after_help = "  dockwarden completion bash > /etc/bash_completion.d/dockwarden")]
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory, or print the first one
+    #[cfg(feature = "cli")]
+    Man {
+        /// Directory for all pages, such as /usr/local/share/man/man1
+        #[arg(long, value_name = "DIR")]
+        dir: Option<std::path::PathBuf>,
+    },
 }
 
 /// Runs the command line; the exit code is 0, 1 (failed) or 2 (usage).
@@ -46,6 +67,12 @@ pub fn main() -> ExitCode {
         Command::Server(command) => server::run(command),
         #[cfg(feature = "agent")]
         Command::Agent(command) => agent::run(command),
+        #[cfg(feature = "cli")]
+        Command::People(command) => commands::run(command),
+        #[cfg(feature = "cli")]
+        Command::Completion { shell } => commands::completion(shell),
+        #[cfg(feature = "cli")]
+        Command::Man { dir } => commands::man(dir.as_deref()),
     };
     match result {
         Ok(code) => code,

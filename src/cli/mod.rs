@@ -1,1 +1,52 @@
-//! Commands for people.
+//! The command line: nouns and verbs as Docker has them. Results go to standard output, everything else to
+//! standard error; exit codes are 0, 1 (failed) and 2 (usage).
+//!
+//! Never knows how a server, an agent or a gate is built: those commands live in `app`.
+
+mod audit;
+mod cert;
+pub mod client;
+mod error;
+mod host;
+mod output;
+mod pages;
+pub mod profile;
+mod text;
+mod token;
+mod world;
+
+use clap::Subcommand;
+
+pub use error::Error;
+pub use world::{Environment, World};
+
+/// The commands for people.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Join tokens: make, list, withdraw
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Docker hosts, and enrolments that wait for approval
+    #[command(subcommand)]
+    Host(host::Command),
+    /// People and CI jobs: enrol here, renew, docker contexts
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Certificates that were issued
+    #[command(subcommand)]
+    Cert(cert::Command),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
+}
+
+/// Runs a command; the value is its exit code.
+pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
+    match command {
+        Command::Token(command) => token::run(command, world).await,
+        Command::Host(command) => host::run(command, world).await,
+        Command::Client(command) => client::run(command, world).await,
+        Command::Cert(command) => cert::run(command, world).await,
+        Command::Audit(command) => audit::run(command, world).await,
+    }
+}

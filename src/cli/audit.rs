@@ -1,0 +1,264 @@
+//! `dockwarden audit`: what happened, and whether the log of it is whole.
+
+use std::io::IsTerminal;
+
+use clap::{Args, Subcommand};
+
+use super::output::{Column, ListArgs, Row, list, or_dash, printable};
+use super::profile::Connection;
+use super::{Error, World};
+use crate::base::limits::PAGE_MAX;
+use crate::base::{Span, Timestamp, encoding};
+use crate::client::Client;
+use crate::model::audit::{Chain, ChainError, Record};
+use crate::wire::{AuditQuery, AuditView};
+
+/// Commands of `dockwarden audit`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List what happened, the newest last
+    Ls(Ls),
+    /// Check every record from the first on: none changed, none missing
+    #[command(
+        after_help = "Exits with 1 when the log is broken. Note the head down elsewhere: with --expect a log that was\n\
+        cut off or written anew is found too."
+    )]
+    Verify(Verify),
+}
+
+/// Arguments of `audit ls`.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// How far back [default: the newest 100 records]
+    #[arg(long, value_name = "TIME")]
+    since: Option<Span>,
+    /// How many records at most
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Arguments of `audit verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A head that was printed earlier: record number and hash
+    #[arg(long, value_name = "NUMBER:HASH", value_parser = parse_head)]
+    expect: Option<(u64, String)>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn parse_head(head: &str) -> Result<(u64, String), String> {
+    let parsed = head.split_once(':').and_then(|(number, hash)| {
+        let whole = encoding::hex_decode(hash).is_some_and(|h| h.len() == 32);
+        Some((number.parse().ok()?, hash.to_ascii_lowercase())).filter(|_| whole)
+    });
+    parsed.ok_or_else(|| "expected NUMBER:HASH as audit verify prints it".to_owned())
+}
+
+/// Runs one.
+pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
+    match command {
+        Command::Ls(args) => ls(args, world).await,
+        Command::Verify(args) => verify(args, world).await,
+    }
+}
+
+async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
+    let filters = args
+        .list
+        .filters(&["identity", "serial", "token", "subject", "action", "outcome"])?;
+    let now = world.clock.now();
+    let limit = args.limit.unwrap_or(if args.since.is_some() {
+        super::pages::ITEMS_MAX
+    } else {
+        100
+    });
+    let earliest = args.since.map(|since| now - since.0);
+    let subject =
+        |(key, value): &(&str, &str)| (!matches!(*key, "action" | "outcome")).then(|| (*value).to_owned());
+    let query = AuditQuery {
+        subject: filters.iter().find_map(subject),
+        limit: Some(PAGE_MAX),
+        ..Default::default()
+    };
+    if filters.iter().filter_map(subject).count() > 1 {
+        return Err(Error::Usage(
+            "--filter: one of identity=, serial=, token= and subject= at a time".into(),
+        ));
+    }
+    let matches = |record: &AuditView| {
+        filters.iter().all(|(key, value)| match *key {
+            "action" => record.action == *value,
+            "outcome" => record.outcome.split(':').next() == Some(value),
+            _ => true,
+        })
+    };
+    let client = args.connection.client(world).await?;
+    let mut records = newest(&client, query, earliest, limit, matches).await?;
+    records.reverse();
+    list(
+        world,
+        &args.list,
+        Row { now, whole: false },
+        &records,
+        |r| r.seq.to_string(),
+        COLUMNS,
+    )?;
+    Ok(0)
+}
+
+/// The newest matching records, newest first, back to `earliest`.
+async fn newest(
+    client: &Client,
+    mut query: AuditQuery,
+    earliest: Option<Timestamp>,
+    limit: usize,
+    matches: impl Fn(&AuditView) -> bool,
+) -> Result<Vec<AuditView>, Error> {
+    let mut records = Vec::new();
+    loop {
+        let page = client.audit(&query).await?;
+        for record in page.items {
+            if records.len() == limit || earliest.is_some_and(|earliest| record.at < earliest) {
+                return Ok(records);
+            }
+            if matches(&record) {
+                records.push(record);
+            }
+        }
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => return Ok(records),
+        }
+    }
+}
+
+const COLUMNS: &[Column<AuditView>] = &[
+    Column {
+        header: "NO",
+        cell: |r, _| r.seq.to_string(),
+    },
+    Column {
+        header: "TIME",
+        cell: |r, row| {
+            if row.whole {
+                r.at.to_string()
+            } else {
+                r.at.trunc_secs().to_string()
+            }
+        },
+    },
+    Column {
+        header: "WHO",
+        cell: |r, _| printable(&r.actor),
+    },
+    Column {
+        header: "ACTION",
+        cell: |r, _| printable(&r.action),
+    },
+    Column {
+        header: "SUBJECT",
+        cell: |r, _| or_dash(Some(printable(&r.subject))),
+    },
+    Column {
+        header: "OUTCOME",
+        cell: |r, _| printable(&r.outcome),
+    },
+    Column {
+        header: "FROM",
+        cell: |r, _| or_dash(r.source.as_deref().map(printable)),
+    },
+    Column {
+        header: "DETAIL",
+        cell: |r, _| detail(&r.detail),
+    },
+];
+
+/// `{"uses":"1"}` as `uses=1`.
+fn detail(json: &str) -> String {
+    let map: Option<std::collections::BTreeMap<String, String>> = serde_json::from_str(json).ok();
+    let pairs: Vec<String> = map
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| format!("{k}={}", printable(&v)))
+        .collect();
+    or_dash(Some(pairs.join(" ")))
+}
+
+async fn verify(args: Verify, world: &mut World) -> Result<u8, Error> {
+    let client = args.connection.client(world).await?;
+    let mut chain = Chain::default();
+    let mut expected_found = args.expect.is_none();
+    loop {
+        let (after, _) = chain.head();
+        let query = AuditQuery {
+            after: Some(after),
+            limit: Some(PAGE_MAX),
+            ..Default::default()
+        };
+        let page = client.audit(&query).await?.items;
+        if page.is_empty() {
+            break;
+        }
+        for view in page {
+            if let Err(e) = check(&mut chain, &view) {
+                return broken(world, &e);
+            }
+            if let Some((_, hash)) = args.expect.as_ref().filter(|(number, _)| *number == view.seq) {
+                if *hash != view.hash {
+                    return Err(Error::Found(format!(
+                        "audit record {} is not the one that was noted down: the log was written anew up to there",
+                        view.seq
+                    )));
+                }
+                expected_found = true;
+            }
+        }
+        world.progress(&format!("{} records checked", chain.head().0));
+    }
+    clear(world);
+    let (count, hash) = chain.head();
+    if !expected_found {
+        return Err(Error::Found(format!(
+            "the audit log ends at record {count}, before the one that was noted down: its end was cut off"
+        )));
+    }
+    world.say(format!(
+        "{count} audit records, none changed or missing\nhead {count}:{}",
+        encoding::hex(&hash)
+    ))?;
+    Ok(0)
+}
+
+/// A hash that is not hex cannot be the right one: the record counts as changed.
+fn check(chain: &mut Chain, view: &AuditView) -> Result<(), ChainError> {
+    let hash = encoding::hex_decode(&view.hash).and_then(|hash| hash.try_into().ok());
+    chain.check(&Record {
+        seq: view.seq,
+        at: view.at,
+        actor: view.actor.clone(),
+        action: view.action.clone(),
+        subject: view.subject.clone(),
+        outcome: view.outcome.clone(),
+        source: view.source.clone(),
+        detail: view.detail.clone(),
+        hash: hash.ok_or(ChainError::Changed(view.seq))?,
+    })
+}
+
+fn broken(world: &World, error: &ChainError) -> Result<u8, Error> {
+    clear(world);
+    Err(Error::Found(format!(
+        "the audit log is broken: {error}\n  Keep the database file as it is and compare it with the last backup (dockwarden server backup)."
+    )))
+}
+
+fn clear(world: &World) {
+    if std::io::stderr().is_terminal() {
+        world.progress("");
+    }
+}

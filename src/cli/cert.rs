@@ -1,0 +1,252 @@
+//! `dockwarden cert`: certificates that were issued.
+
+use clap::{Args, Subcommand};
+
+use super::output::{Column, ListArgs, Row, list};
+use super::pages::{self, Fetch};
+use super::profile::Connection;
+use super::{Error, World, text};
+use crate::client::Client;
+use crate::model::CertificateStatus;
+use crate::pki::Serial;
+use crate::wire::{CertificateDetail, CertificateQuery, CertificateView, PageQuery};
+
+/// Commands of `dockwarden cert`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List certificates, those that expire first on top
+    #[command(
+        after_help = "Filters: name=web-01 (an identity, or any name or address in a certificate), status=valid|superseded|expired|revoked,\n\
+        expires-within=30d, profile=host|client, host=web-01, serial=4f... Without a status and without -a only certificates in use are shown."
+    )]
+    Ls(Ls),
+    /// Show everything about certificates, as JSON
+    Inspect(Inspect),
+}
+
+/// Arguments of `cert ls`.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// Also those that were replaced, have expired or were revoked
+    #[arg(short, long)]
+    all: bool,
+    /// Whole serials
+    #[arg(long)]
+    no_trunc: bool,
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Arguments of `cert inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// A serial, its first digits, or the name of a host or client (its newest certificate)
+    #[arg(required = true, value_name = "SERIAL|NAME")]
+    certificates: Vec<String>,
+    /// Print the certificate itself, PEM
+    #[arg(long)]
+    pem: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs one.
+pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
+    match command {
+        Command::Ls(args) => ls(args, world).await,
+        Command::Inspect(args) => inspect(args, world).await,
+    }
+}
+
+async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
+    let query = query(&args)?;
+    let client = args.connection.client(world).await?;
+    let certificates = fetch(&client, &query).await?;
+    let row = Row {
+        now: world.clock.now(),
+        whole: args.no_trunc,
+    };
+    list(
+        world,
+        &args.list,
+        row,
+        &certificates,
+        |c| c.serial.to_string(),
+        COLUMNS,
+    )?;
+    Ok(0)
+}
+
+fn query(args: &Ls) -> Result<CertificateQuery, Error> {
+    let known = ["name", "status", "expires-within", "profile", "host", "serial"];
+    let mut query = CertificateQuery::default();
+    for (key, value) in args.list.filters(&known)? {
+        let field = match key {
+            "name" => &mut query.name,
+            "status" => &mut query.status,
+            "expires-within" => &mut query.expires_within,
+            "profile" => &mut query.profile,
+            "host" => &mut query.host,
+            _ => &mut query.serial,
+        };
+        // Docker's habit: the same key twice means either. Only statuses can be listed.
+        *field = Some(match field.take() {
+            Some(before) if key == "status" => format!("{before},{value}"),
+            Some(_) => return Err(Error::Usage(format!("--filter {key}=... is given twice"))),
+            None => value.to_owned(),
+        });
+    }
+    if query.status.is_none() && query.serial.is_none() && !args.all {
+        query.status = Some(CertificateStatus::Valid.to_string());
+    }
+    Ok(query)
+}
+
+async fn fetch(client: &Client, query: &CertificateQuery) -> Result<Vec<CertificateView>, Error> {
+    pages::all(|page: PageQuery| {
+        let query = CertificateQuery {
+            limit: page.limit,
+            cursor: page.cursor,
+            ..query.clone()
+        };
+        async move {
+            client.certificates(&query).await.map(|l| Fetch {
+                items: l.items,
+                next: l.next,
+            })
+        }
+    })
+    .await
+}
+
+const COLUMNS: &[Column<CertificateView>] = &[
+    Column {
+        header: "SERIAL",
+        cell: |c, row| serial(&c.serial, row.whole),
+    },
+    Column {
+        header: "NAME",
+        cell: |c, _| c.name.clone(),
+    },
+    Column {
+        header: "PROFILE",
+        cell: |c, _| c.profile.to_string(),
+    },
+    Column {
+        header: "STATUS",
+        cell: |c, _| c.status.to_string(),
+    },
+    Column {
+        header: "EXPIRES",
+        cell: |c, row| {
+            if row.whole {
+                c.not_after.to_string()
+            } else {
+                text::relative(c.not_after, row.now)
+            }
+        },
+    },
+    Column {
+        header: "NAMES",
+        cell: |c, _| c.sans.join(","),
+    },
+];
+
+/// Like Docker's container ids: twelve characters, enough to name it again.
+fn serial(serial: &Serial, whole: bool) -> String {
+    let mut text = serial.to_string();
+    if !whole {
+        text.truncate(12);
+    }
+    text
+}
+
+async fn inspect(args: Inspect, world: &mut World) -> Result<u8, Error> {
+    let client = args.connection.client(world).await?;
+    let mut details = Vec::new();
+    for reference in &args.certificates {
+        details.push(find(&client, reference).await?);
+    }
+    if args.pem {
+        return details
+            .iter()
+            .try_for_each(|d| world.say(d.pem.trim_end()))
+            .map(|()| 0);
+    }
+    world.say(serde_json::to_string_pretty(&details).expect("wire types are always JSON"))?;
+    Ok(0)
+}
+
+/// A whole serial is asked for directly; anything else is looked for in the list.
+async fn find(client: &Client, reference: &str) -> Result<CertificateDetail, Error> {
+    if let Ok(serial) = reference.parse::<Serial>()
+        && serial.to_string().len() >= 32
+    {
+        return Ok(client.certificate(&serial).await?);
+    }
+    let named = CertificateQuery {
+        name: Some(reference.to_owned()),
+        ..Default::default()
+    };
+    let named = fetch(client, &named).await?;
+    if let Some(newest) = named
+        .iter()
+        .filter(|c| c.name == reference)
+        .max_by_key(|c| c.not_before)
+    {
+        return Ok(client.certificate(&newest.serial).await?);
+    }
+    let everything = fetch(client, &CertificateQuery::default()).await?;
+    match everything
+        .iter()
+        .filter(|c| matches(&c.serial, reference))
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [one] => Ok(client.certificate(&one.serial).await?),
+        [] => Err(Error::Found(format!(
+            "there is no certificate with serial or name {reference:?}\n  dockwarden cert ls -a lists all of them."
+        ))),
+        several => Err(Error::Found(format!(
+            "{reference:?} fits {} certificates: write more digits of the serial (dockwarden cert ls -a --no-trunc)",
+            several.len()
+        ))),
+    }
+}
+
+/// `4fa1`, the first digits; or `4f…a1`, as messages shorten it.
+fn matches(serial: &Serial, reference: &str) -> bool {
+    let (whole, reference) = (
+        serial.to_string(),
+        reference.to_ascii_lowercase().replace(':', ""),
+    );
+    match reference.split_once('…').or_else(|| reference.split_once("..")) {
+        Some((head, tail)) => whole.starts_with(head) && whole.ends_with(tail),
+        None => whole.starts_with(&reference),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_is_found_by_every_form_it_is_shown_in() {
+        let serial: Serial = "4f0102030405060708090a0b0c0d0ea1".parse().unwrap();
+        for reference in [
+            "4f01",
+            "4F:01:02",
+            "4f…a1",
+            "4f..a1",
+            &super::serial(&serial, false),
+            &serial.short(),
+        ] {
+            assert!(matches(&serial, reference), "{reference}");
+        }
+        for reference in ["5f", "4f…a2", "01"] {
+            assert!(!matches(&serial, reference), "{reference}");
+        }
+    }
+}
