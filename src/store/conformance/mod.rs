@@ -3,7 +3,7 @@
 mod adopting;
 mod audit;
 mod enrolling;
-mod fixture;
+pub mod fixture;
 mod hosts;
 mod listing;
 mod model;

@@ -65,8 +65,8 @@ impl State {
     }
 
     fn enroll_new(&mut self, enrollment: &Enrollment) -> Result<Enrolled, StoreError> {
-        self.unused_serial(&enrollment.certificate)?;
         self.unused_identity(&enrollment.identity)?;
+        self.unused_serial(&enrollment.certificate)?;
         self.changes.identities.insert(enrollment.identity.id);
         self.put_identity(enrollment.identity.clone());
         Ok(self.issue(enrollment, enrollment.identity.id, false))
@@ -169,10 +169,11 @@ impl State {
     }
 }
 
-/// The host names that a certificate with these alternative names would answer to.
+/// The names of hosts that a certificate with these alternative names would answer for. `localhost` is
+/// every host's own.
 pub fn host_names(sans: &[San]) -> impl Iterator<Item = IdentityName> {
     sans.iter().filter_map(|san| match san {
-        San::Dns(name) => Some(IdentityName::from(name)),
-        San::Ip(_) => None,
+        San::Dns(name) if name.as_str() != "localhost" => Some(IdentityName::from(name)),
+        San::Dns(_) | San::Ip(_) => None,
     })
 }
