@@ -1,6 +1,6 @@
 //! Reads. Lists are walked by key, never by offset.
 
-mod certificates;
+pub(super) mod certificates;
 
 use std::path::Path;
 
@@ -180,7 +180,7 @@ impl<'s> Reader<'s> {
     }
 }
 
-fn audit_query(filter: &AuditFilter, cursor: Option<i64>, limit: i64) -> QueryBuilder<Sqlite> {
+pub(super) fn audit_query(filter: &AuditFilter, cursor: Option<i64>, limit: i64) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(sql::AUDIT);
     match filter.after {
         Some(after) => {

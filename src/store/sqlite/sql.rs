@@ -50,7 +50,7 @@ pub const CERTIFICATE_WIDTH: usize = 17;
 
 pub const HEAD: &str = "SELECT \
      COALESCE((SELECT max(seq) FROM audit), 0), \
-     (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), \
+     (SELECT hash FROM audit WHERE seq = (SELECT max(seq) FROM audit)), \
      COALESCE((SELECT max(id) FROM certificate), 0)";
 pub const LOAD_TOKENS: &str = concat!(
     "SELECT ",

@@ -1,0 +1,190 @@
+//! Lists are walked along an index, whatever the size of the database.
+
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, SqliteConnection};
+
+use super::super::read::{audit_query, certificates};
+use super::super::sql;
+use super::Place;
+use crate::model::CertificateStatus::{Expired, Revoked, Superseded, Valid};
+use crate::model::{CertificateFilter, IdentityKind};
+use crate::store::conformance::fixture::*;
+use crate::store::{AuditFilter, Store};
+
+const DAYS_30: Duration = Duration::from_secs(30 * 86_400);
+
+async fn plan(connection: &mut SqliteConnection, text: &str) -> String {
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+    let query = sqlx::query_with::<Sqlite, _>(explain, SqliteArguments::default());
+    let rows = query.fetch_all(connection).await.unwrap();
+    let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    steps.join("; ")
+}
+
+fn page(filter: &CertificateFilter, after: Option<(i64, i64)>) -> QueryBuilder<Sqlite> {
+    certificates::query(filter, t0(), after, 100)
+}
+
+#[tokio::test]
+async fn expiring_soon_is_one_range_of_the_index_on_expiry() {
+    let place = Place::new();
+    let store = place.create().await;
+    let mut other = place.other().await;
+    let soon = CertificateFilter {
+        expires_within: Some(DAYS_30),
+        ..Default::default()
+    };
+    for after in [None, Some((7, 7))] {
+        let plan = plan(&mut other, page(&soon, after).sql().as_str()).await;
+        let range = "SEARCH c USING INDEX certificate_expiry (not_after>? AND not_after<?)";
+        assert_eq!(plan, range, "after {after:?}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn every_list_of_certificates_starts_at_an_index_and_the_long_ones_are_not_sorted() {
+    let place = Place::new();
+    let store = place.create().await;
+    let mut other = place.other().await;
+    let all = CertificateFilter::default;
+    let statuses = |statuses: &[_]| CertificateFilter {
+        statuses: statuses.to_vec(),
+        ..all()
+    };
+    for (filter, index, sorted) in [
+        (all(), "certificate_expiry", false),
+        (statuses(&[Valid]), "certificate_expiry", false),
+        (statuses(&[Valid, Superseded]), "certificate_expiry", false),
+        (statuses(&[Expired]), "certificate_expiry", false),
+        (statuses(&[Revoked]), "certificate_revoked", false),
+        (
+            CertificateFilter {
+                kind: Some(IdentityKind::Client),
+                ..all()
+            },
+            "certificate_kind_expiry",
+            false,
+        ),
+        (
+            CertificateFilter {
+                kind: Some(IdentityKind::Client),
+                expires_within: Some(DAYS_30),
+                ..all()
+            },
+            "certificate_kind_expiry",
+            false,
+        ),
+        (
+            CertificateFilter {
+                name: Some("web-1".into()),
+                ..all()
+            },
+            "PRIMARY KEY (name=?)",
+            true,
+        ),
+        (
+            CertificateFilter {
+                name: Some("web-1".into()),
+                expires_within: Some(DAYS_30),
+                ..statuses(&[Valid])
+            },
+            "PRIMARY KEY (name=?)",
+            true,
+        ),
+        (
+            CertificateFilter {
+                identity: Some(id(1)),
+                ..statuses(&[Valid])
+            },
+            "(identity=?",
+            true,
+        ),
+        (
+            CertificateFilter {
+                serial: Some(serial(1)),
+                ..all()
+            },
+            "(serial=?)",
+            false,
+        ),
+    ] {
+        for after in [None, Some((7, 7))] {
+            let text = page(&filter, after);
+            let plan = plan(&mut other, text.sql().as_str()).await;
+            // Walking an index from its start is how a first page begins; walking the table is not.
+            let walks_table = plan.contains("SCAN") && !plan.contains(&format!("SCAN c USING INDEX {index}"));
+            assert!(plan.contains(index) && !walks_table, "{filter:?}: {plan}");
+            assert_eq!(plan.contains("TEMP B-TREE"), sorted, "{filter:?}: {plan}");
+        }
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn no_other_statement_reads_a_whole_table() {
+    let place = Place::new();
+    let store = place.create().await;
+    let mut other = place.other().await;
+    let constants = [
+        sql::HEAD,
+        sql::LOAD_TOKENS,
+        sql::LOAD_TOKEN_KEYS,
+        sql::LOAD_NAMED,
+        sql::LOAD_IDENTITIES,
+        sql::LOAD_SERIALS,
+        sql::LOAD_IDENTITY_KEYS,
+        sql::LOAD_CURRENT,
+        sql::LOAD_LIVE,
+        sql::LOAD_REQUESTS,
+        sql::LOAD_REQUEST_KEYS,
+        sql::LOAD_WAITING,
+        sql::SPEND_TOKENS,
+        sql::DELETE_TOKENS,
+        sql::UPDATE_IDENTITY,
+        sql::SUPERSEDE,
+        sql::DECIDE_REQUEST,
+        sql::TOKEN,
+        sql::TOKENS,
+        sql::IDENTITY_NAMED,
+        sql::IDENTITY,
+        sql::IDENTITIES,
+        sql::HOST,
+        sql::HOSTS,
+        sql::CERTIFICATE,
+        sql::CERTIFICATE_BY_KEY,
+        sql::REQUESTS,
+        sql::REQUESTS_WAITING,
+    ];
+    let mut texts: Vec<String> = constants.map(str::to_owned).to_vec();
+    for (after, subject) in [
+        (None, None),
+        (None, Some("x")),
+        (Some(1), None),
+        (Some(1), Some("x")),
+    ] {
+        let subject = subject.map(str::to_owned);
+        texts.push(
+            audit_query(&AuditFilter { subject, after }, None, 10)
+                .sql()
+                .as_str()
+                .to_owned(),
+        );
+    }
+    for text in texts {
+        let plan = plan(&mut other, &text).await;
+        let scans: Vec<&str> = plan
+            .split("; ")
+            .filter(|step| step.contains("SCAN") && !step.contains("SCAN k VIRTUAL TABLE"))
+            .filter(|step| !step.contains("SCAN CONSTANT ROW"))
+            .collect();
+        assert!(scans.is_empty(), "{text}\n{plan}");
+        assert!(
+            !plan.contains("TEMP B-TREE FOR ORDER BY") || text.contains("a.subject ="),
+            "{text}\n{plan}"
+        );
+    }
+    store.close().await;
+}
