@@ -10,5 +10,7 @@ mod layers;
 mod pki_chain;
 mod pki_tls;
 mod source;
+#[cfg(feature = "server")]
+mod store_crash;
 mod support;
 mod tidy;
