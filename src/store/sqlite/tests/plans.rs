@@ -9,7 +9,7 @@ use super::super::read::{audit_query, certificates};
 use super::super::sql;
 use super::Place;
 use crate::model::CertificateStatus::{Expired, Revoked, Superseded, Valid};
-use crate::model::{CertificateFilter, IdentityKind};
+use crate::model::{CertificateFilter, CertificateStatus, IdentityKind};
 use crate::store::conformance::fixture::*;
 use crate::store::{AuditFilter, Store};
 
@@ -44,76 +44,15 @@ async fn expiring_soon_is_one_range_of_the_index_on_expiry() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn every_list_of_certificates_starts_at_an_index_and_the_long_ones_are_not_sorted() {
+/// Plans of the first and a later page of each list: they use the index, walk no table, and sort only
+/// where `sorted`.
+async fn check(lists: Vec<(CertificateFilter, &str)>, sorted: bool) {
     let place = Place::new();
     let store = place.create().await;
     let mut other = place.other().await;
-    let all = CertificateFilter::default;
-    let statuses = |statuses: &[_]| CertificateFilter {
-        statuses: statuses.to_vec(),
-        ..all()
-    };
-    for (filter, index, sorted) in [
-        (all(), "certificate_expiry", false),
-        (statuses(&[Valid]), "certificate_expiry", false),
-        (statuses(&[Valid, Superseded]), "certificate_expiry", false),
-        (statuses(&[Expired]), "certificate_expiry", false),
-        (statuses(&[Revoked]), "certificate_revoked", false),
-        (
-            CertificateFilter {
-                kind: Some(IdentityKind::Client),
-                ..all()
-            },
-            "certificate_kind_expiry",
-            false,
-        ),
-        (
-            CertificateFilter {
-                kind: Some(IdentityKind::Client),
-                expires_within: Some(DAYS_30),
-                ..all()
-            },
-            "certificate_kind_expiry",
-            false,
-        ),
-        (
-            CertificateFilter {
-                name: Some("web-1".into()),
-                ..all()
-            },
-            "PRIMARY KEY (name=?)",
-            true,
-        ),
-        (
-            CertificateFilter {
-                name: Some("web-1".into()),
-                expires_within: Some(DAYS_30),
-                ..statuses(&[Valid])
-            },
-            "PRIMARY KEY (name=?)",
-            true,
-        ),
-        (
-            CertificateFilter {
-                identity: Some(id(1)),
-                ..statuses(&[Valid])
-            },
-            "(identity=?",
-            true,
-        ),
-        (
-            CertificateFilter {
-                serial: Some(serial(1)),
-                ..all()
-            },
-            "(serial=?)",
-            false,
-        ),
-    ] {
+    for (filter, index) in lists {
         for after in [None, Some((7, 7))] {
-            let text = page(&filter, after);
-            let plan = plan(&mut other, text.sql().as_str()).await;
+            let plan = plan(&mut other, page(&filter, after).sql().as_str()).await;
             // Walking an index from its start is how a first page begins; walking the table is not.
             let walks_table = plan.contains("SCAN") && !plan.contains(&format!("SCAN c USING INDEX {index}"));
             assert!(plan.contains(index) && !walks_table, "{filter:?}: {plan}");
@@ -121,6 +60,63 @@ async fn every_list_of_certificates_starts_at_an_index_and_the_long_ones_are_not
         }
     }
     store.close().await;
+}
+
+fn with_status(statuses: &[CertificateStatus]) -> CertificateFilter {
+    CertificateFilter {
+        statuses: statuses.to_vec(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn long_lists_of_certificates_follow_an_index_and_are_not_sorted() {
+    let clients = CertificateFilter {
+        kind: Some(IdentityKind::Client),
+        ..Default::default()
+    };
+    let clients_soon = CertificateFilter {
+        expires_within: Some(DAYS_30),
+        ..clients.clone()
+    };
+    let one = CertificateFilter {
+        serial: Some(serial(1)),
+        ..Default::default()
+    };
+    let lists = vec![
+        (CertificateFilter::default(), "certificate_expiry"),
+        (with_status(&[Valid]), "certificate_expiry"),
+        (with_status(&[Valid, Superseded]), "certificate_expiry"),
+        (with_status(&[Expired]), "certificate_expiry"),
+        (with_status(&[Revoked]), "certificate_revoked"),
+        (clients, "certificate_kind_expiry"),
+        (clients_soon, "certificate_kind_expiry"),
+        (one, "(serial=?)"),
+    ];
+    check(lists, false).await;
+}
+
+#[tokio::test]
+async fn the_few_certificates_of_a_name_or_an_identity_are_found_and_sorted() {
+    let named = CertificateFilter {
+        name: Some("web-1".to_owned()),
+        ..Default::default()
+    };
+    let named_soon = CertificateFilter {
+        expires_within: Some(DAYS_30),
+        statuses: vec![Valid],
+        ..named.clone()
+    };
+    let of = CertificateFilter {
+        identity: Some(id(1)),
+        ..with_status(&[Valid])
+    };
+    let lists = vec![
+        (named, "PRIMARY KEY (name=?)"),
+        (named_soon, "PRIMARY KEY (name=?)"),
+        (of, "(identity=?"),
+    ];
+    check(lists, true).await;
 }
 
 #[tokio::test]
