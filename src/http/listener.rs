@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, ConnectionInfo, Limits};
-use super::tls::{Admission, Verifier};
+use super::tls::{Admission, Grace, Verifier};
 use crate::base::Clock;
 use crate::base::limits::PLAIN_CONNECTIONS_MAX;
 use crate::pki::chain::SharedAnchors;
@@ -32,12 +32,12 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Shows `identity`, lets in peers under `anchors`, and hosts up to `grace` after their leaf expired.
+    /// Shows `identity`, lets in peers under `anchors`, and for a renewal also those whose leaf expired within `grace`.
     pub fn new(
         router: Router,
         identity: Arc<TlsIdentity>,
         anchors: SharedAnchors,
-        grace: Duration,
+        grace: Grace,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let admission = Arc::new(Admission::new(anchors, grace, Arc::clone(&clock)));

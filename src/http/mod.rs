@@ -19,6 +19,7 @@ use crate::service::Service;
 
 pub use connection::{ConnectionInfo, Limits};
 pub use listener::{Plain, Tls, serve_plain, serve_tls};
+pub use tls::Grace;
 
 /// What every handler can reach.
 #[derive(Clone)]

@@ -15,16 +15,25 @@ use crate::pki::chain::{self, ChainError, Purpose, SharedAnchors, VerifiedPeer};
 use crate::pki::tls::PeerVerifier;
 use crate::service::Peer;
 
+/// How long after the end of its leaf a peer may still come to renew it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Grace {
+    /// For hosts.
+    pub host: Duration,
+    /// For clients.
+    pub client: Duration,
+}
+
 /// What every connection's verifier shares.
 #[derive(Debug)]
 pub(super) struct Admission {
-    pub(super) inner: PeerVerifier,
-    pub(super) anchors: SharedAnchors,
-    pub(super) grace: Duration,
+    inner: PeerVerifier,
+    anchors: SharedAnchors,
+    grace: Grace,
 }
 
 impl Admission {
-    pub(super) fn new(anchors: SharedAnchors, grace: Duration, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(anchors: SharedAnchors, grace: Grace, clock: Arc<dyn Clock>) -> Self {
         let accepts = [Purpose::Client, Purpose::HostServer];
         Self {
             inner: PeerVerifier::optional(Arc::clone(&anchors), &accepts, clock),
@@ -36,25 +45,23 @@ impl Admission {
     /// Verifies a chain now; or, when its leaf has expired, as of its last moment. Who comes in that way is
     /// not valid now: `VerifiedPeer::is_valid_at` says so, and everything but renewal asks it.
     fn verify(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<VerifiedPeer, ChainError> {
-        let expired = match self.inner.verify(chain) {
-            Err(e @ ChainError::Expired { .. }) => e,
-            other => return other,
-        };
-        let Some(end) = chain
-            .first()
-            .and_then(|leaf| Certificate::parse(leaf).ok())
-            .map(|c| c.not_after)
-        else {
-            return Err(expired);
-        };
-        if end > now || now.since(end) > self.grace {
-            return Err(expired);
+        match self.inner.verify(chain) {
+            Err(expired @ ChainError::Expired { .. }) => self.verify_late(chain, now).ok_or(expired),
+            other => other,
         }
+    }
+
+    fn verify_late(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Option<VerifiedPeer> {
+        let end = Certificate::parse(chain.first()?).ok()?.not_after;
+        let late = now.trunc_secs().since(end);
         let anchors = self.anchors.load();
-        [Purpose::Client, Purpose::HostServer]
-            .into_iter()
-            .find_map(|purpose| chain::verify(chain, &anchors, purpose, end).ok())
-            .ok_or(expired)
+        [
+            (Purpose::Client, self.grace.client),
+            (Purpose::HostServer, self.grace.host),
+        ]
+        .into_iter()
+        .filter(|(_, grace)| end <= now && late <= *grace)
+        .find_map(|(purpose, _)| chain::verify(chain, &anchors, purpose, end).ok())
     }
 }
 

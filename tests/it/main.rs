@@ -9,6 +9,9 @@ mod gate_streams;
 mod layers;
 mod pki_chain;
 mod pki_tls;
+mod server_access;
+mod server_enroll;
+mod server_http;
 mod source;
 #[cfg(feature = "server")]
 mod store_crash;

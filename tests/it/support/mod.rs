@@ -5,3 +5,4 @@ pub mod gate;
 pub mod peer;
 pub mod pki;
 pub mod programs;
+pub mod server;
