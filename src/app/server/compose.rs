@@ -12,13 +12,16 @@ use super::config::Config;
 use super::layout::{Layout, ROOT};
 use crate::base::{Clock, SecretString, SystemClock, SystemRandom};
 use crate::ca::{Issuer, IssuerUrls};
-use crate::http::{self, Plain, Tls};
+use crate::http::{self, Grace, Plain, Tls};
 use crate::jobs::{self, OwnCertificateFile, RenewOwnCertificate};
 use crate::keys::file;
 use crate::model::IssuerKind;
 use crate::service::{Authority, Service};
 use crate::store::sqlite::{Missing, SqliteStore};
 use crate::sys::Lock;
+
+/// What the audit log says was started.
+const VERSION: &str = concat!("dockwarden ", env!("CARGO_PKG_VERSION"));
 
 /// A runtime for a server: few threads, because idle ones cost memory and signing is quick.
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -87,6 +90,9 @@ impl Running {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        if let Err(error) = self.service.note("server.stop", VERSION).await {
+            tracing::warn!(%error, "the end could not be written to the audit log");
+        }
         self.service.close().await;
     }
 }
@@ -110,13 +116,13 @@ pub async fn start(config: &Config, passphrase: &SecretString, sockets: Sockets)
     };
     let own = file.load_or_issue(&service).await?;
     let (renewal, identity) = RenewOwnCertificate::new(Arc::clone(&service), file, own)?;
+    service.note("server.start", VERSION).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(jobs::run(Arc::new(renewal), stop.clone()));
-    let grace = config
-        .settings
-        .host
-        .renew_grace
-        .max(config.settings.client.renew_grace);
+    let grace = Grace {
+        host: config.settings.host.renew_grace,
+        client: config.settings.client.renew_grace,
+    };
     let anchors = service.authority().anchors().shared();
     let tls = Tls::new(
         http::router(Arc::clone(&service)),

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::compose;
 use super::config::{DATA_DIR, names};
 use super::layout::{Layout, ROOT};
 use super::passphrase::{PassphraseArgs, read_file};
+use super::{admin, compose};
 use crate::base::{Clock, Random, SecretString, SystemClock, SystemRandom};
 use crate::ca::{self, IssuerUrls, Root};
 use crate::keys::{IssuerKey, MemoryKey, file};
-use crate::model::{IdentityKind, IssuerKind, Permission, Profile};
-use crate::pki::{IdentityName, KeyAlgorithm, LeafKey, San, Serial, csr};
+use crate::model::{IdentityKind, IssuerKind, Profile};
+use crate::pki::{KeyAlgorithm, San, Serial};
 use crate::service::{Service, Settings};
 use crate::store::sqlite::{Missing, SqliteStore};
 
@@ -88,13 +88,13 @@ pub fn make(args: &InitArgs, passphrase: &SecretString) -> anyhow::Result<Made> 
     let _lock = layout.lock()?;
     let issuers = issuers(args, &root.root, now)?;
     write_keys(args, &layout, &root, &issuers, passphrase)?;
-    let url = url(&sans);
+    let url = admin::url(&sans);
     layout.files().write_private(
         &layout.config(),
         config_text(&sans, args.public_url.as_deref()).as_bytes(),
     )?;
     let root_fingerprint = root.root.certificate().fingerprint;
-    compose::runtime()?.block_on(admin(&layout, args, root.root, issuers, &url))?;
+    compose::runtime()?.block_on(first_admin(&layout, args, root.root, issuers, &url))?;
     Ok(Made {
         layout,
         root_fingerprint,
@@ -219,7 +219,7 @@ fn write_keys(
 }
 
 /// Makes the database and the first administrator in it.
-async fn admin(
+async fn first_admin(
     layout: &Layout,
     args: &InitArgs,
     root: Root,
@@ -248,33 +248,10 @@ async fn admin(
         Arc::new(SystemClock),
         Arc::new(SystemRandom),
     );
-    let made = adopt(&service, layout, url).await;
+    let name = ADMIN.parse().expect("a name");
+    let made = admin::adopt(&service, &name, &layout.admin(), url).await;
     service.close().await;
     made
-}
-
-async fn adopt(service: &Service, layout: &Layout, url: &str) -> anyhow::Result<()> {
-    let name: IdentityName = ADMIN.parse().expect("a name");
-    let key = LeafKey::generate(KeyAlgorithm::EcdsaP256)?;
-    let csr = csr::verify(csr::make(&key, &name, &[]), &[KeyAlgorithm::EcdsaP256])?;
-    let certificate = service.adopt_client(name, Permission::Admin, &csr).await?;
-    let leaf = crate::pki::pem::encode_certificate(&certificate.der);
-    let chain = leaf + service.authority().issuer(IssuerKind::Clients).pem();
-    let (files, admin) = (layout.files(), layout.admin());
-    files.private_directory(&admin)?;
-    files.write_public(&admin.join("ca.pem"), service.authority().root_pem().as_bytes())?;
-    files.write_public(&admin.join("cert.pem"), chain.as_bytes())?;
-    files.write_private(&admin.join("key.pem"), key.to_pkcs8_pem().as_bytes())?;
-    let profile = format!("server = \"{url}\"\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n");
-    Ok(files.write_public(&admin.join("profile.toml"), profile.as_bytes())?)
-}
-
-/// Where the first administrator reaches the server: its first name.
-fn url(sans: &[San]) -> String {
-    match &sans[0] {
-        San::Ip(IpAddr::V6(address)) => format!("https://[{address}]:8443"),
-        first => format!("https://{first}:8443"),
-    }
 }
 
 fn config_text(sans: &[San], public_url: Option<&str>) -> String {

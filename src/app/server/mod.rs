@@ -1,5 +1,8 @@
 //! `dockwarden server`.
 
+mod admin;
+mod backup;
+mod change_passphrase;
 mod compose;
 mod config;
 mod init;
@@ -18,6 +21,14 @@ pub enum Command {
     Init(Box<init::InitArgs>),
     /// Serve.
     Run(Box<run::RunArgs>),
+    /// Copy database, certificates and encrypted keys, while the server runs or not.
+    Backup(backup::BackupArgs),
+    /// Put a backup back. Refuses to overwrite.
+    Restore(backup::BackupArgs),
+    /// Encrypt the CA's keys with another passphrase.
+    Passphrase(change_passphrase::ChangeArgs),
+    /// Make an administrator's certificate, without a token: for who lost theirs.
+    Admin(admin::AdminArgs),
 }
 
 /// Runs one.
@@ -25,6 +36,10 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(&args)?,
         Command::Run(args) => run::run(*args)?,
+        Command::Backup(args) => backup::backup(&args)?,
+        Command::Restore(args) => backup::restore(&args)?,
+        Command::Passphrase(args) => change_passphrase::run(&args)?,
+        Command::Admin(args) => admin::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

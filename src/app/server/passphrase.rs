@@ -34,14 +34,7 @@ impl PassphraseArgs {
 
     /// The passphrase of keys that are about to be made.
     pub fn choose(&self) -> anyhow::Result<SecretString> {
-        self.get_or(None, || {
-            let first = prompt("Choose a passphrase for the CA's keys: ")?;
-            let second = prompt("Again: ")?;
-            if first.expose_secret() != second.expose_secret() {
-                bail!("the two passphrases differ");
-            }
-            Ok(first)
-        })
+        self.get_or(None, || ask_twice("Choose a passphrase for the CA's keys: "))
     }
 
     fn get_or(
@@ -79,6 +72,19 @@ pub fn read_file(files: &Files, path: &Path) -> anyhow::Result<SecretString> {
     Ok(SecretString::from(
         text.lines().next().unwrap_or_default().to_owned(),
     ))
+}
+
+/// Asks for a passphrase that does not exist yet.
+pub fn ask_twice(question: &str) -> anyhow::Result<SecretString> {
+    if !std::io::stdin().is_terminal() {
+        bail!("there is no terminal to ask at: give the passphrase in a file");
+    }
+    let first = prompt(question)?;
+    let second = prompt("Again: ")?;
+    if first.expose_secret() != second.expose_secret() {
+        bail!("the two passphrases differ");
+    }
+    Ok(first)
 }
 
 /// Asks at the terminal, without an echo.

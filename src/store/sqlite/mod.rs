@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
 
+pub use backup::write as backup;
 pub use open::Missing;
 
 use self::failure::{unavailable, words};
