@@ -8,7 +8,6 @@ use http_body_util::Full;
 use super::framing::Refusal;
 use super::path::PathError;
 use super::upstream::UpstreamError;
-use crate::base::Timestamp;
 use crate::pki::chain::ChainError;
 
 /// Why a request was not passed on.
@@ -36,19 +35,9 @@ pub enum Denial {
         "attaching standard input needs the headers \"Connection: Upgrade\" and \"Upgrade: tcp\": update the client, or attach output only"
     )]
     RawHijack,
-    /// A certificate of the client's chain ran out while the connection was open.
-    #[error(
-        "the certificate of {name} expired at {until}: renew it (dockwarden client renew) and connect again"
-    )]
-    Expired {
-        /// The client.
-        name: String,
-        /// When.
-        until: Timestamp,
-    },
-    /// The chain no longer leads to a root of this host.
+    /// The client's certificate was good at the handshake and is not any more.
     #[error("the certificate is no longer accepted here: {0}")]
-    NoLongerTrusted(ChainError),
+    Certificate(ChainError),
     /// What a policy said.
     #[error("{0}")]
     Policy(String),
@@ -72,7 +61,7 @@ impl Denial {
             Self::Framing(_) | Self::Path(_) | Self::Form(_) | Self::Upgrade { .. } | Self::RawHijack => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Expired { .. } | Self::NoLongerTrusted(_) | Self::Policy(_) => StatusCode::FORBIDDEN,
+            Self::Certificate(_) | Self::Policy(_) => StatusCode::FORBIDDEN,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -185,7 +185,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, handshakes: Arc<Sema
         let Ok(handshake) = Arc::clone(&handshakes).acquire_owned().await else {
             return;
         };
-        let (socket, remote) = accept_one(&listener).await;
+        let (socket, remote) = persistently(|| listener.accept()).await;
         let serve = connection::serve(Arc::clone(&shared), socket, remote, handshake);
         shared.tasks.spawn(serve);
     }
@@ -193,9 +193,9 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, handshakes: Arc<Sema
 
 /// The next connection. No error ends accepting: a client that left early is skipped, a machine out of
 /// descriptors is given a moment.
-async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn persistently<T, F: Future<Output = io::Result<T>>>(mut accept: impl FnMut() -> F) -> T {
     loop {
-        match listener.accept().await {
+        match accept().await {
             Ok(accepted) => return accepted,
             Err(error) if is_about_one_client(&error) => {}
             Err(error) => {
@@ -279,4 +279,42 @@ fn bind(address: SocketAddr, wildcards: &[u16]) -> io::Result<TcpListener> {
     }
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_accept_error_ends_accepting() {
+        const EMFILE: i32 = 24;
+        let mut script = vec![
+            Ok(7),
+            Err(io::Error::from_raw_os_error(EMFILE)),
+            Err(io::ErrorKind::ConnectionAborted.into()),
+            Err(io::Error::from_raw_os_error(EMFILE)),
+        ];
+        let accept = || std::future::ready(script.pop().expect("no more calls than outcomes"));
+        let accepted = timeout(Duration::from_secs(5), persistently(accept)).await;
+        assert!(matches!(accepted, Ok(7)));
+    }
+
+    #[test]
+    fn only_an_ipv4_wildcard_on_the_same_port_narrows_an_ipv6_one() {
+        let listen =
+            ["0.0.0.0:2376", "127.0.0.1:2377", "[::]:2378"].map(|a| Listen::Address(a.parse().unwrap()));
+        assert_eq!(wildcard_ports(&listen), [2376]);
+    }
+
+    #[test]
+    fn the_clock_is_looked_at_soon_before_an_expiry_and_every_second_otherwise() {
+        let now = Timestamp::from_secs(100);
+        assert_eq!(until(None, now), SWEEP_INTERVAL_MAX);
+        assert_eq!(until(Some(Timestamp::from_secs(9000)), now), SWEEP_INTERVAL_MAX);
+        assert_eq!(
+            until(Some(Timestamp::from_millis(100_250)), now),
+            Duration::from_millis(250)
+        );
+        assert_eq!(until(Some(now), now), SWEEP_INTERVAL_MIN);
+    }
 }

@@ -26,9 +26,12 @@ mod tunnel;
 mod upstream;
 
 pub use denial::Denial;
+pub use framing::Refusal;
 pub use identity::{GateIdentity, IdentityError};
 pub use listener::{BindError, Gate, GateConfig, Listen};
-pub use permit::{EveryValidClient, Policy};
+pub use path::PathError;
+pub use permit::{EveryValidClient, Peer, Policy};
 pub use registry::{Connection, CutReason, Registry};
 pub use rules::{Facts, Protocol};
 pub use shared::Limits;
+pub use upstream::UpstreamError;

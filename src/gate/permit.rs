@@ -86,14 +86,10 @@ impl Peer {
         facts: Facts,
         now: Timestamp,
     ) -> Result<Permit, Denial> {
-        if !self.verified.is_valid_at(now) {
-            return Err(Denial::Expired {
-                name: self.verified.name().to_string(),
-                until: self.verified.valid_until(),
-            });
-        }
-        self.is_trusted_by(identity, now)
-            .map_err(Denial::NoLongerTrusted)?;
+        let dates = self.verified.check_dates(now);
+        dates
+            .and_then(|()| self.is_trusted_by(identity, now))
+            .map_err(Denial::Certificate)?;
         policy.decide(&self.verified, &facts)?;
         Ok(Permit { facts })
     }

@@ -126,8 +126,26 @@ impl VerifiedPeer {
 
     /// Whether every certificate of the verified path is inside its dates at `now`: what stays to be asked
     /// of a chain that was verified once and whose anchors did not change.
-    pub fn is_valid_at(&self, now: Timestamp) -> bool {
-        self.valid_from <= now && now.trunc_secs() <= self.valid_until
+    ///
+    /// # Errors
+    /// [`ChainError::Expired`] or [`ChainError::NotYetValid`] (a clock was set back).
+    pub fn check_dates(&self, now: Timestamp) -> Result<(), ChainError> {
+        let name = || self.name.to_string();
+        if now.trunc_secs() > self.valid_until {
+            return Err(ChainError::Expired {
+                name: name(),
+                not_after: self.valid_until,
+                now,
+            });
+        }
+        if now < self.valid_from {
+            return Err(ChainError::NotYetValid {
+                name: name(),
+                not_before: self.valid_from,
+                now,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -144,7 +162,6 @@ pub fn verify(
     let path = path::build(chain, anchors, purpose, now)?;
     let leaf = path.leaf;
     let name = error::common_name(&leaf).and_then(|cn| cn.parse().ok());
-    let serial = Serial::from_bytes(leaf.raw_serial()).map_err(|_| ChainError::Serial)?;
     Ok(VerifiedPeer {
         purpose,
         name: name.ok_or_else(|| ChainError::NoName {
@@ -152,7 +169,7 @@ pub fn verify(
         })?,
         id: CertificateId {
             issuer: path.issuer,
-            serial,
+            serial: path.serial,
         },
         not_before: path::not_before(&leaf),
         not_after: path::not_after(&leaf),

@@ -90,7 +90,7 @@ async fn an_expired_client_is_refused_on_an_open_connection() {
     match send(&mut sender, get("/_ping")).await {
         Ok((status, body)) => {
             assert_eq!(status, 403);
-            assert!(body.contains("dockwarden client renew"), "{body}");
+            assert!(body.contains("alice expired at"), "{body}");
         }
         Err(error) => assert!(
             error.is_closed() || error.is_canceled() || error.is_incomplete_message(),

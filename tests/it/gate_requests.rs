@@ -433,3 +433,127 @@ async fn a_post_without_a_body_and_one_with_are_framed_as_they_came() {
     assert_eq!(send(&mut sender, post("abc")).await.unwrap().1, "3 bytes");
     assert_eq!(gate.engine().seen.last().headers["content-length"], "3");
 }
+
+/// Collects what is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_request_is_logged_and_no_secret_with_it() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+    let gate = Harness::start();
+    let alice = gate.fleet.client("alice");
+    let mut sender = gate.connect(&alice).await;
+    let request = Request::post("//images/load?buildargs=s3cret-query")
+        .header("Host", "x")
+        .header("X-Registry-Auth", "s3cret-header")
+        .body(Full::new(Bytes::from_static(b"s3cret-body")))
+        .unwrap();
+    assert_eq!(send(&mut sender, request).await.unwrap().0, 200);
+    assert_eq!(send(&mut sender, get("/a%00?s3cret-query")).await.unwrap().0, 400);
+    eventually("both are logged", || {
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        text.matches("dockwarden::access").count() == 2
+    })
+    .await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let ours: Vec<serde_json::Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|record: &serde_json::Value| {
+            record["target"]
+                .as_str()
+                .is_some_and(|t| t.starts_with("dockwarden::"))
+        })
+        .collect();
+    assert!(!format!("{ours:?}").contains("s3cret"), "{ours:?}");
+    let access: Vec<_> = ours
+        .iter()
+        .filter(|r| r["target"] == "dockwarden::access")
+        .map(|r| &r["fields"])
+        .collect();
+    let first = access[0];
+    assert_eq!(first["message"], "alice POST /images/load -> 200");
+    assert_eq!(
+        (&first["identity"], &first["method"], &first["path"]),
+        (&"alice".into(), &"POST".into(), &"/images/load".into())
+    );
+    assert_eq!(
+        (
+            first["status"].as_u64(),
+            first["bytes_in"].as_u64(),
+            first["bytes_out"].as_u64()
+        ),
+        (Some(200), Some(11), Some(8))
+    );
+    assert_eq!(first["outcome"], "complete");
+    for field in ["serial", "remote", "connection", "duration_ms"] {
+        assert!(!first[field].is_null(), "{field}: {first}");
+    }
+    assert!(
+        access[1]["outcome"].as_str().unwrap().starts_with("denied: "),
+        "{}",
+        access[1]
+    );
+}
+
+#[tokio::test]
+async fn a_socket_that_was_handed_over_is_served() {
+    use dockwarden::gate::{BindError, Gate, GateConfig, Listen};
+    let gate = Harness::start();
+    let socket = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let config = |listen| GateConfig {
+        listen,
+        upstream: gate.socket(),
+        limits: Limits::default(),
+    };
+    let clock = || std::sync::Arc::new(gate.clock.clone());
+    let second = Gate::bind(
+        config(vec![Listen::Prepared(socket)]),
+        gate.publish.subscribe(),
+        clock(),
+    )
+    .unwrap();
+    assert_eq!(second.addresses(), [address]);
+    let task = tokio::spawn(second.run(gate.shutdown.clone()));
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let name = rustls_pki_types::ServerName::try_from("web-01").unwrap();
+    let connector = gate.connector(Some(&gate.fleet.client("alice")));
+    let mut stream = connector.connect(name, socket).await.unwrap();
+    stream
+        .write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_until(&mut stream, "\r\n\r\nOK").await;
+    let taken = Gate::bind(
+        config(vec![Listen::Address(address)]),
+        gate.publish.subscribe(),
+        clock(),
+    );
+    assert!(matches!(taken.map(|_| ()), Err(BindError::Address { .. })));
+    assert!(matches!(
+        Gate::bind(config(vec![]), gate.publish.subscribe(), clock()).map(|_| ()),
+        Err(BindError::NoAddress)
+    ));
+    gate.shutdown.cancel();
+    task.await.unwrap();
+}

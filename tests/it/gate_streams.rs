@@ -140,7 +140,7 @@ fn resident_bytes() -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn big_bodies_pass_in_constant_memory() {
-    const BYTES: usize = 256 << 20;
+    const BYTES: usize = 128 << 20;
     let gate = Harness::start();
     let alice = gate.fleet.client("alice");
     let mut sender = gate.connect(&alice).await;
@@ -234,6 +234,7 @@ async fn idle_connections_cost_little() {
     let mut open = Vec::new();
     for _ in 0..200 {
         let socket = tokio::net::TcpStream::connect(gate.address).await.unwrap();
+        socket.set_nodelay(true).unwrap();
         let name = rustls_pki_types::ServerName::try_from("web-01").unwrap();
         let mut stream = connector.connect(name, socket).await.unwrap();
         stream

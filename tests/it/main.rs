@@ -8,6 +8,7 @@ mod gate_requests;
 mod gate_streams;
 mod layers;
 mod pki_chain;
+mod pki_limbo;
 mod pki_tls;
 mod server_access;
 mod server_enroll;

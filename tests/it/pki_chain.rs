@@ -110,8 +110,15 @@ fn dates_are_checked_to_the_second_on_leaf_issuer_and_root() {
         t0() + DAY,
         "an issuer's end is the chain's end"
     );
-    assert!(peer.is_valid_at(t0() + DAY) && !peer.is_valid_at(t0() + DAY + second));
-    assert!(!peer.is_valid_at(t0() - DAY - second));
+    assert_eq!(peer.check_dates(t0() + DAY), Ok(()));
+    assert!(matches!(
+        peer.check_dates(t0() + DAY + second),
+        Err(ChainError::Expired { .. })
+    ));
+    assert!(matches!(
+        peer.check_dates(t0() - DAY - second),
+        Err(ChainError::NotYetValid { .. })
+    ));
     let late = verify(
         &issuer.issue(Spec::client("bob")).chain(),
         &fleet.anchors(),

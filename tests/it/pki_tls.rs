@@ -325,3 +325,50 @@ fn a_key_that_is_not_the_certificates_is_refused() {
     identity.replace(bob.chain(), bob.private_key()).unwrap();
     assert_eq!(identity.current().cert, bob.chain());
 }
+
+#[derive(Debug)]
+struct StandStill;
+
+impl rustls::time_provider::TimeProvider for StandStill {
+    fn current_time(&self) -> Option<rustls_pki_types::UnixTime> {
+        let now = std::time::Duration::from_secs(u64::try_from(t0().as_secs()).unwrap());
+        Some(rustls_pki_types::UnixTime::since_unix_epoch(now))
+    }
+}
+
+#[test]
+fn tls_1_2_works_both_ways_and_proves_the_key() {
+    let fleet = Fleet::new();
+    let alice = fleet.client("alice");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(fleet.root.der.clone()).unwrap();
+    let old_client =
+        ClientConfig::builder_with_details(dockwarden::pki::tls::provider(), Arc::new(StandStill))
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(alice.chain(), alice.private_key())
+            .unwrap();
+    let ended = handshake(&Arc::new(gate(&fleet)), &Arc::new(old_client), "web-01");
+    assert_eq!(
+        ended.server.unwrap().protocol_version(),
+        Some(rustls::ProtocolVersion::TLSv1_2)
+    );
+    let web = fleet.host("web-01");
+    let mut old_server = ServerConfig::builder_with_provider(dockwarden::pki::tls::provider())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_client_cert_verifier(Arc::new(verifier(&fleet, &[Purpose::Client])))
+        .with_single_cert(web.chain(), web.private_key())
+        .unwrap();
+    old_server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let ended = handshake(
+        &Arc::new(old_server),
+        &Arc::new(client(&fleet, Some(&alice))),
+        "web-01",
+    );
+    assert_eq!(
+        ended.client.unwrap().protocol_version(),
+        Some(rustls::ProtocolVersion::TLSv1_2)
+    );
+}

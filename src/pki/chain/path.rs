@@ -9,10 +9,12 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::error::name_of;
 use super::{Anchors, CHAIN_CERTS_MAX, ChainError, IssuerId, Purpose};
 use crate::base::{Timestamp, encoding};
+use crate::pki::Serial;
 
 /// A path that was found, and when all of it is valid.
 pub(super) struct Path<'a> {
     pub(super) leaf: X509Certificate<'a>,
+    pub(super) serial: Serial,
     pub(super) issuer: IssuerId,
     pub(super) valid_from: Timestamp,
     pub(super) valid_until: Timestamp,
@@ -46,6 +48,7 @@ pub(super) fn build<'a>(
         return Err(ChainError::TooLong(chain.len()));
     }
     let leaf = read(0, first)?;
+    let serial = Serial::from_bytes(leaf.raw_serial()).map_err(|_| ChainError::Serial)?;
     let end_entity = EndEntityCert::try_from(first).map_err(|e| ChainError::malformed(0, &e))?;
     let usable = usable_at(anchors, now);
     let found = end_entity.verify_for_usage(
@@ -63,7 +66,7 @@ pub(super) fn build<'a>(
             name: name_of(&leaf),
             purpose,
         }),
-        Ok(path) => describe(leaf, &path, anchors, now),
+        Ok(path) => describe(leaf, serial, &path, anchors, now),
         Err(e) => Err(explain(e, chain, &leaf, anchors, purpose, now)),
     }
 }
@@ -88,6 +91,7 @@ fn unix_time(now: Timestamp) -> UnixTime {
 
 fn describe<'a>(
     leaf: X509Certificate<'a>,
+    serial: Serial,
     path: &VerifiedPath<'_>,
     anchors: &Anchors,
     now: Timestamp,
@@ -112,6 +116,7 @@ fn describe<'a>(
     }
     Ok(Path {
         leaf,
+        serial,
         issuer: IssuerId(issuer.unwrap_or(root.spki_sha256)),
         valid_from,
         valid_until,

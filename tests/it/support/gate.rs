@@ -94,6 +94,7 @@ impl Harness {
     /// A TLS connection that was accepted, as far as the client can tell.
     pub async fn dial(&self, leaf: Option<&Signed>) -> std::io::Result<TlsStream<TcpStream>> {
         let socket = TcpStream::connect(self.address).await?;
+        socket.set_nodelay(true)?;
         self.connector(leaf)
             .connect(ServerName::try_from("web-01").unwrap(), socket)
             .await
