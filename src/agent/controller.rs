@@ -1,0 +1,81 @@
+//! The loop: a pass at the start, then whenever one is due, never less often than once a minute, until told to end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::Reconciler;
+use super::reconcile::Verdict;
+use crate::base::limits::DRAIN_TIMEOUT;
+use crate::sys::Files;
+
+/// How often the files in use are looked at between two passes.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A running controller.
+pub struct Controller {
+    reconciler: Reconciler,
+    end: watch::Receiver<bool>,
+}
+
+/// What the files in use looked like: where the link leads, and what the leaf is.
+#[derive(Debug, PartialEq, Eq)]
+struct Glance(Option<PathBuf>, Option<Vec<u8>>);
+
+impl Controller {
+    /// Ends when `end` becomes true, or its sender is dropped.
+    pub fn new(reconciler: Reconciler, end: watch::Receiver<bool>) -> Self {
+        Self { reconciler, end }
+    }
+
+    /// Runs until told to end. `after_pass` hears of every pass.
+    pub async fn run(mut self, mut after_pass: impl FnMut(&Verdict)) {
+        loop {
+            let mut end = self.end.clone();
+            // A pass that is cut off is as one that crashed: the next run continues it. It still gets a moment.
+            let verdict = tokio::select! {
+                verdict = self.reconciler.pass() => verdict,
+                () = async { told_to_end(&mut end).await; tokio::time::sleep(DRAIN_TIMEOUT).await } => return,
+            };
+            after_pass(&verdict);
+            if *self.end.borrow() || self.wait(&verdict).await {
+                return;
+            }
+        }
+    }
+
+    /// Until the next pass is due or the files have changed. Returns whether it is time to end.
+    async fn wait(&self, verdict: &Verdict) -> bool {
+        let clock = &self.reconciler.world().clock;
+        let before = self.glance();
+        let mut end = self.end.clone();
+        loop {
+            let left = verdict.next.since(clock.now());
+            if left.is_zero() || self.glance() != before {
+                return false;
+            }
+            // Short sleeps, so that a clock that jumps is noticed.
+            tokio::select! {
+                () = tokio::time::sleep(left.min(LOOK_EVERY)) => {}
+                () = told_to_end(&mut end) => return true,
+            }
+        }
+    }
+
+    fn glance(&self) -> Glance {
+        let world = self.reconciler.world();
+        let current = world.versions().current_directory();
+        let files: &Files = &world.files;
+        let leaf = current.join(super::pair::CERTIFICATE_FILE);
+        Glance(
+            files.disk().read_link(&current).ok(),
+            files.disk().read(&leaf, crate::base::limits::PEM_BYTES_MAX).ok(),
+        )
+    }
+}
+
+async fn told_to_end(end: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone: that ends it too.
+    let _ = end.wait_for(|end| *end).await;
+}

@@ -1,0 +1,153 @@
+//! Looking at the host from the outside: Docker's version over its socket, the served certificate over TLS.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Probe;
+use super::observed::Engine;
+use super::step::Served;
+use crate::model::SeenCertificate;
+use crate::pki::Certificate;
+use crate::pki::tls::{ALPN_HTTP1, provider};
+
+/// How long a probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The largest answer to `GET /version` that is read, bytes.
+const VERSION_BYTES_MAX: usize = 64 * 1024;
+
+/// Real sockets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealProbe;
+
+#[async_trait]
+impl Probe for RealProbe {
+    async fn engine(&self, socket: &Path) -> Engine {
+        let asked = tokio::time::timeout(PROBE_TIMEOUT, engine_version(socket)).await;
+        let answer = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())));
+        match answer {
+            Ok(version) => Engine {
+                version: Some(version),
+                error: None,
+            },
+            Err(why) => Engine {
+                version: None,
+                error: Some(format!("Docker does not answer on {}: {why}", socket.display())),
+            },
+        }
+    }
+
+    async fn served(&self, address: SocketAddr) -> Served {
+        match tokio::time::timeout(PROBE_TIMEOUT, served_leaf(address)).await {
+            Ok(Ok(seen)) => Served::Certificate(seen),
+            Ok(Err(why)) => Served::Failed(format!("{address}: {why}")),
+            Err(_) => Served::Failed(format!(
+                "{address} did not answer within {} s",
+                PROBE_TIMEOUT.as_secs()
+            )),
+        }
+    }
+}
+
+async fn engine_version(socket: &Path) -> Result<String, String> {
+    let stream = UnixStream::connect(socket).await.map_err(|e| e.to_string())?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.map_err(|e| e.to_string())?;
+    let request = http::Request::get("/version").header(http::header::HOST, "docker");
+    let request = request.body(Empty::<Bytes>::new()).expect("a constant request");
+    let ask = async {
+        let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+        let body = Limited::new(response.into_body(), VERSION_BYTES_MAX)
+            .collect()
+            .await;
+        Ok::<_, String>(body.map_err(|e| e.to_string())?.to_bytes())
+    };
+    let body = tokio::select! {
+        body = ask => body?,
+        ended = connection => return Err(ended.err().map_or("the connection ended".to_owned(), |e| e.to_string())),
+    };
+    let answer: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+    let version = answer.get("Version").and_then(|version| version.as_str());
+    let shown = version.map(|text| text.chars().filter(|c| !c.is_control()).take(64).collect());
+    shown.ok_or_else(|| "its answer to GET /version has no version".to_owned())
+}
+
+async fn served_leaf(address: SocketAddr) -> Result<SeenCertificate, String> {
+    let tcp = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
+    let seen = Arc::new(Seen::default());
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(looking_config(Arc::clone(&seen))));
+    let result = connector.connect(ServerName::from(address.ip()), tcp).await;
+    let leaf = seen.0.lock().expect("no panic while the lock is held").take();
+    match (leaf, result) {
+        (Some(der), _) => {
+            let leaf = Certificate::parse(&der).map_err(|e| e.to_string())?;
+            Ok(SeenCertificate {
+                serial: leaf.serial,
+                not_after: leaf.not_after,
+            })
+        }
+        (None, Err(error)) => Err(error.to_string()),
+        (None, Ok(_)) => Err("it showed no certificate".to_owned()),
+    }
+}
+
+fn looking_config(seen: Arc<Seen>) -> ClientConfig {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(seen)
+        .with_no_client_auth();
+    config.alpn_protocols = ALPN_HTTP1.iter().map(|protocol| protocol.to_vec()).collect();
+    config
+}
+
+/// Takes note of the leaf and then ends the handshake: nothing is ever sent over a connection that was not verified.
+#[derive(Debug, Default)]
+struct Seen(Mutex<Option<Vec<u8>>>);
+
+impl ServerCertVerifier for Seen {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.0.lock().expect("no panic while the lock is held") = Some(end_entity.to_vec());
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
