@@ -238,7 +238,6 @@ fn revocation_fresh() -> Finding {
     )
 }
 
-
 /// In the two longest units at most: `29 d`, `3 h`, `40 s`.
 fn rounded(left: Duration) -> String {
     let seconds = left.as_secs();

@@ -16,6 +16,7 @@ use super::step::{OnFailure, PlannedStep, Served, Step};
 use crate::base::{Backoff, Timestamp};
 use crate::client;
 use crate::model::{Condition, ConditionStatus, HostReport, SeenCertificate};
+use crate::sys::{FileError, Lock};
 use crate::wire::{Code, StatusAnswer};
 
 /// A pass begins at least this often.
@@ -68,11 +69,22 @@ pub struct Reconciler {
     generation: u64,
     connected: Option<bool>,
     reported: Option<(HostReport, Timestamp)>,
+    lock: Option<Lock>,
 }
 
 impl Reconciler {
-    /// Begins. What the last run said of the host is where "since" comes from.
-    pub fn new(world: World) -> Self {
+    /// Begins: takes the lock that keeps a second agent out, and removes what a killed one left.
+    pub fn begin(world: World) -> Result<Self, FileError> {
+        let lock = world.records().open()?;
+        Ok(Self {
+            lock: Some(lock),
+            ..Self::looking(world)
+        })
+    }
+
+    /// Only looks, for [`Reconciler::preview`]: an agent may be running beside it. What the last run said of the
+    /// host is where "since" comes from.
+    pub fn looking(world: World) -> Self {
         let last = world.records().status().ok().flatten();
         Self {
             conditions: last.map(|status| status.report.conditions).unwrap_or_default(),
@@ -84,6 +96,7 @@ impl Reconciler {
             generation: 0,
             connected: None,
             reported: None,
+            lock: None,
         }
     }
 
@@ -99,7 +112,11 @@ impl Reconciler {
     /// What a pass would do now. Changes nothing, on disk or elsewhere; does not wait for names to settle.
     pub async fn preview(&self) -> Preview {
         let desired = self.desired();
-        let observed = observe(&self.world, &desired, Timestamp::EPOCH, &self.setbacks).await;
+        let mut observed = observe(&self.world, &desired, Timestamp::EPOCH, &self.setbacks).await;
+        if self.world.front.is_none() {
+            // The gate runs in another process, if it runs: what it serves is what it was given.
+            observed.published = observed.served.serial().cloned();
+        }
         let plan = plan(&observed, &desired, self.world.clock.now());
         Preview { plan, observed }
     }
@@ -110,7 +127,14 @@ impl Reconciler {
     }
 
     /// One pass.
+    ///
+    /// # Panics
+    /// When it only [looks](Reconciler::looking).
     pub async fn pass(&mut self) -> Verdict {
+        assert!(
+            self.lock.is_some(),
+            "only the holder of the lock may change anything"
+        );
         let desired = self.desired();
         let since = self.names_since(&desired);
         let mut observed = observe(&self.world, &desired, since, &self.setbacks).await;

@@ -13,7 +13,7 @@ use super::Disk;
 pub enum Fault {
     /// This step, and only this one, fails with the error.
     Fail(io::ErrorKind),
-    /// Every changing step from this one on fails with the error: a full disk, say.
+    /// Every step from this one on that needs space fails with the error: a full disk. Removing and syncing work.
     FailFrom(io::ErrorKind),
     /// The process ends before this step; a write is left half done. Nothing works until [`MemoryDisk::restart`].
     Stop,
@@ -169,11 +169,15 @@ fn error(kind: io::ErrorKind) -> io::Error {
 impl State {
     /// Counts a changing step and applies the armed fault. `Err` means that the step does not happen.
     fn step(&mut self) -> io::Result<()> {
+        self.step_that(true)
+    }
+
+    fn step_that(&mut self, needs_space: bool) -> io::Result<()> {
         self.alive()?;
         self.steps += 1;
         match self.fault {
             Some((at, Fault::Fail(kind))) if self.steps == at => Err(error(kind)),
-            Some((at, Fault::FailFrom(kind))) if self.steps >= at => Err(error(kind)),
+            Some((at, Fault::FailFrom(kind))) if self.steps >= at && needs_space => Err(error(kind)),
             Some((at, Fault::Stop)) if self.steps == at => {
                 self.stopped = true;
                 Err(io::Error::other("the process was ended here"))
@@ -344,7 +348,7 @@ impl Disk for MemoryDisk {
             return Err(error(io::ErrorKind::IsADirectory));
         }
         let (directory, name) = state.parent(path)?;
-        state.step()?;
+        state.step_that(false)?;
         state.entries_mut(directory).remove(&name);
         Ok(())
     }
@@ -356,7 +360,7 @@ impl Disk for MemoryDisk {
             return Err(error(io::ErrorKind::DirectoryNotEmpty));
         }
         let (directory, name) = state.parent(path)?;
-        state.step()?;
+        state.step_that(false)?;
         state.entries_mut(directory).remove(&name);
         Ok(())
     }
@@ -365,7 +369,7 @@ impl Disk for MemoryDisk {
         let mut state = self.state();
         let inode = state.find(directory, true)?;
         state.entries(inode)?;
-        state.step()?;
+        state.step_that(false)?;
         if let Inode::Directory { entries, durable, .. } = &mut state.inodes[inode] {
             durable.clone_from(entries);
         }

@@ -1,6 +1,8 @@
 //! The one integration binary.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agent_crashes;
+mod agent_life;
 mod client;
 mod foreign_readers;
 mod gate_access;

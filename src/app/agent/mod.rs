@@ -1,14 +1,47 @@
 //! `dockwarden agent`.
 
+mod apply;
+mod front;
+mod plan;
+mod run;
+mod settings;
+mod status;
+mod uninstall;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 /// Commands of `dockwarden agent`.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Keep this host enrolled, its certificate fresh and, in mode gate, Docker reachable over mutual TLS.
+    Run(run::Arguments),
+    /// Show how this host is: what the running agent last found.
+    Status(status::Arguments),
+    /// Show what the agent would do now, and why. Changes nothing.
+    Plan(plan::Arguments),
+    /// Do what `plan` shows, once, in the foreground. For hosts without a running agent.
+    Apply(apply::Arguments),
+    /// Remove this host's certificate, key and everything the agent remembers.
+    Uninstall(uninstall::Arguments),
+}
 
 /// Runs one.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {}
+    match command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Apply(arguments) => apply::run(&arguments),
+        Command::Uninstall(arguments) => uninstall::run(&arguments),
+    }
+}
+
+/// A small runtime for a command that looks at the host once.
+fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(work))
 }

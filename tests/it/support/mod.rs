@@ -1,5 +1,6 @@
 //! What several suites need.
 
+pub mod agent;
 pub mod engine;
 pub mod gate;
 pub mod peer;

@@ -159,6 +159,14 @@ impl Signed {
         self.above.push(other.der.clone());
     }
 
+    /// A certificate for somebody else's public key, as an issuer makes one from a request.
+    pub fn certify(&self, spec: &Spec, spki: &[u8]) -> CertificateDer<'static> {
+        let params = self.spec.params();
+        let issuer = Issuer::from_params(&params, &self.key);
+        let subject = rcgen::SubjectPublicKeyInfo::from_der(spki).unwrap();
+        spec.params().signed_by(&subject, &issuer).unwrap().der().clone()
+    }
+
     pub fn name(&self) -> String {
         self.spec.name.clone()
     }

@@ -1,0 +1,188 @@
+//! `dockwarden agent run`: the controller on a thread of its own, the gate on two workers, systemd told about both.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::front::{GateFront, Place};
+use super::settings::Settings;
+use crate::agent::{Config, Controller, Front, RealProbe, Reconciler, Verdict};
+use crate::app::logging::{self, LogFormat};
+use crate::base::{Clock, SystemClock, Timestamp};
+use crate::model::{ConditionStatus, Mode};
+use crate::sys::systemd;
+
+/// A controller that has not finished a pass for this long, beside what a hook may take, is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(180);
+
+/// Arguments of `agent run`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    /// Check the configuration, bind nothing, change nothing
+    #[arg(long)]
+    check_config: bool,
+    /// Form of log lines
+    #[arg(long, value_enum, default_value_t, env = "DOCKWARDEN_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or a filter such as dockwarden::gate=debug
+    #[arg(long, default_value = "info", env = "DOCKWARDEN_LOG")]
+    log_level: String,
+}
+
+/// Runs the agent until SIGTERM or SIGINT.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    arguments.settings.warn();
+    let config = arguments.settings.load()?;
+    if arguments.check_config {
+        eprintln!(
+            "the configuration is fine: mode {}, server {}",
+            config.mode, config.server
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    logging::start(arguments.log_format, &arguments.log_level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .thread_name("gate")
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&arguments.settings, config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let gate = match config.mode {
+        Mode::Gate => Some(Arc::new(make_gate(&config, &shutdown)?)),
+        Mode::Files | Mode::Daemon => None,
+    };
+    let front = gate.clone().map(|gate| gate as Arc<dyn Front>);
+    let hook_timeout = config.hook_timeout;
+    let world = settings.world(config, front, Arc::new(RealProbe));
+    let reconciler = Reconciler::begin(world)?;
+    let (end, ended) = watch::channel(false);
+    let heartbeat = Arc::new(AtomicI64::new(SystemClock.now().as_millis()));
+    let controller = start_controller(reconciler, ended, Arc::clone(&heartbeat))?;
+    let outcome = tokio::select! {
+        signal = stop_signal() => signal.map(|name| tracing::info!("{name}: stopping")),
+        () = watch_over(&heartbeat, STUCK_AFTER + hook_timeout) => unreachable!("watches for ever"),
+        _ = controller.ended => Err(anyhow::anyhow!("the controller ended by itself: please report this with the log above")),
+    };
+    systemd::stopping();
+    // The sender may outlive the receiver when the controller has ended: then nobody needs telling.
+    let _ = end.send(true);
+    shutdown.cancel();
+    if let Some(gate) = &gate {
+        gate.drained().await;
+    }
+    let _ = tokio::task::spawn_blocking(move || controller.thread.join()).await;
+    outcome
+}
+
+fn make_gate(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<GateFront> {
+    let mut sockets = Vec::new();
+    let mut given = listenfd::ListenFd::from_env();
+    for index in 0..given.len() {
+        let socket = given
+            .take_tcp_listener(index)
+            .context("systemd handed over something that is no TCP socket")?;
+        sockets.extend(socket);
+    }
+    let place = match sockets.is_empty() {
+        true => Place::Address(config.listen),
+        false => Place::Sockets(sockets),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let runtime = tokio::runtime::Handle::current();
+    Ok(GateFront::new(
+        runtime,
+        place,
+        config.docker_socket.clone(),
+        clock,
+        shutdown.clone(),
+    ))
+}
+
+struct RunningController {
+    thread: std::thread::JoinHandle<()>,
+    /// Resolves when the thread is over, however it ended.
+    ended: oneshot::Receiver<()>,
+}
+
+/// On a thread of its own: waiting for the disk must not make a connection of the gate wait.
+fn start_controller(
+    reconciler: Reconciler,
+    end: watch::Receiver<bool>,
+    heartbeat: Arc<AtomicI64>,
+) -> anyhow::Result<RunningController> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (over, ended) = oneshot::channel();
+    let mut first = true;
+    let after_pass = move |verdict: &Verdict| {
+        heartbeat.store(SystemClock.now().as_millis(), Ordering::Relaxed);
+        systemd::status(&summary(verdict));
+        if std::mem::take(&mut first) {
+            systemd::ready();
+        }
+    };
+    let work = move || {
+        let _over = over;
+        runtime.block_on(Controller::new(reconciler, end).run(after_pass));
+    };
+    let thread = std::thread::Builder::new()
+        .name("controller".to_owned())
+        .spawn(work)?;
+    Ok(RunningController { thread, ended })
+}
+
+/// One line for `systemctl status`.
+fn summary(verdict: &Verdict) -> String {
+    let wrong = verdict
+        .conditions
+        .iter()
+        .find(|c| c.status == ConditionStatus::False);
+    match wrong {
+        Some(condition) => {
+            let message = condition.message.lines().next().unwrap_or_default();
+            format!("{}: {} ({message})", condition.kind, condition.reason)
+        }
+        None => "all is well".to_owned(),
+    }
+}
+
+/// Tells systemd's watchdog that we are alive, as long as the controller is.
+async fn watch_over(heartbeat: &AtomicI64, stuck_after: Duration) {
+    let Some(interval) = systemd::watchdog_interval() else {
+        return std::future::pending().await;
+    };
+    loop {
+        let last = Timestamp::from_millis(heartbeat.load(Ordering::Relaxed));
+        if SystemClock.now().since(last) < stuck_after {
+            systemd::alive();
+        } else {
+            tracing::error!("the controller is stuck since {last}; systemd's watchdog is left to act");
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+async fn stop_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
