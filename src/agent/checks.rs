@@ -304,6 +304,3 @@ fn not_served(observed: &Observed, desired: &Desired, _: Timestamp) -> Option<Re
         served,
     })
 }
-
-#[cfg(test)]
-mod tests;

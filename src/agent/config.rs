@@ -1,11 +1,15 @@
 //! The agent's configuration: read, merged, and turned into one that can be relied on.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::base::Span;
 use crate::client::{ServerUrl, UrlError};
@@ -14,8 +18,6 @@ use crate::pki::{DnsName, KeyAlgorithm};
 
 /// Where the configuration is looked for.
 pub const CONFIG_PATH: &str = "/etc/dockwarden/agent.toml";
-/// The largest configuration file that is read, bytes.
-pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
 /// Where the gate listens.
 const LISTEN: &str = "0.0.0.0:2376";
 /// Where Docker is.
@@ -37,20 +39,30 @@ pub enum Names<T> {
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Names<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected \"auto\", or a list of names or addresses")]
-        enum Form<T> {
-            Word(String),
-            List(Vec<T>),
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NamesVisitor(PhantomData))
+    }
+}
+
+/// By hand, so that a bad name in a list is reported as what it is.
+struct NamesVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for NamesVisitor<T> {
+    type Value = Names<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"auto\", or a list")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<Names<T>, E> {
+        match word {
+            "auto" => Ok(Names::Auto),
+            _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
         }
-        match Form::deserialize(deserializer)? {
-            Form::List(list) => Ok(Self::List(list)),
-            Form::Word(word) if word == "auto" => Ok(Self::Auto),
-            Form::Word(word) => Err(serde::de::Error::custom(format!(
-                "{word:?} is neither \"auto\" nor a list"
-            ))),
-        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Names<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Names::List)
     }
 }
 
@@ -316,8 +328,8 @@ mod tests {
             ("hook_timeout = '0s'", "between 1s and 1h"),
             ("endpoints = ['web-01:2376']", "tcp://HOST:PORT"),
             ("endpoints = ['tcp://a b:1']", "tcp://HOST:PORT"),
-            ("names = 'all'", "expected \"auto\""),
-            ("names = ['*.fleet.internal']", "expected \"auto\""),
+            ("names = 'all'", "expected \"auto\", or a list"),
+            ("names = ['*.fleet.internal']", "is not a DNS name"),
             ("listen = 'all'", "listen"),
             ("state = 'relative'", "not an absolute path"),
             ("labels = { 'a b' = 'c' }", "KEY=VALUE"),

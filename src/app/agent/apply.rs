@@ -21,7 +21,7 @@ use crate::pki::Serial;
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: Settings,
+    settings: Box<Settings>,
     /// Change this host now (see `agent plan` for what that means)
     #[arg(long)]
     now: bool,

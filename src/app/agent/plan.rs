@@ -15,7 +15,7 @@ use crate::agent::{Config, Preview, RealProbe, Reconciler};
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: Settings,
+    settings: Box<Settings>,
     /// Also show which files would change
     #[arg(long)]
     diff: bool,

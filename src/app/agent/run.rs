@@ -26,7 +26,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(180);
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: Settings,
+    settings: Box<Settings>,
     /// Check the configuration, bind nothing, change nothing
     #[arg(long)]
     check_config: bool,

@@ -4,15 +4,30 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
 
-use crate::agent::config::{CONFIG_BYTES_MAX, CONFIG_PATH};
+use crate::agent::config::CONFIG_PATH;
 use crate::agent::{Config, Front, Probe, RawConfig, RemoteServer, TokenSource, World, token};
+use crate::app::config::{self, Variable};
 use crate::base::{Clock, SecretString, SystemClock, SystemRandom};
 use crate::model::Mode;
 use crate::sys::systemd::Credentials;
 use crate::sys::{Files, RealHost, RealPrograms};
+
+/// What can be set in the environment; flags go over it.
+const VARIABLES: &[Variable] = &[
+    variable("DOCKWARDEN_SERVER", "server"),
+    variable("DOCKWARDEN_TOKEN_FILE", "token_file"),
+    variable("DOCKWARDEN_MODE", "mode"),
+    variable("DOCKWARDEN_LISTEN", "listen"),
+    variable("DOCKWARDEN_DOCKER_SOCKET", "docker_socket"),
+    variable("DOCKWARDEN_FILES", "files"),
+    variable("DOCKWARDEN_STATE", "state"),
+];
+
+const fn variable(name: &'static str, key: &'static str) -> Variable {
+    Variable { name, key }
+}
 
 /// Settings that every command takes.
 #[derive(Debug, Default, Args)]
@@ -21,28 +36,28 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", env = "DOCKWARDEN_AGENT_CONFIG")]
     config: Option<PathBuf>,
     /// The server's address, https://HOST:8443
-    #[arg(long, value_name = "URL", env = "DOCKWARDEN_SERVER")]
+    #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// File with the join token
-    #[arg(long, value_name = "FILE", env = "DOCKWARDEN_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The join token itself. Other users of this machine can see it in the process list: prefer --token-file
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// How this host exposes Docker
-    #[arg(long, value_name = "gate|files", value_parser = parse_mode, env = "DOCKWARDEN_MODE")]
+    #[arg(long, value_name = "gate|files", value_parser = parse_mode)]
     mode: Option<Mode>,
     /// Where the gate listens
-    #[arg(long, value_name = "ADDRESS:PORT", env = "DOCKWARDEN_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     /// Docker's own socket
-    #[arg(long, value_name = "PATH", env = "DOCKWARDEN_DOCKER_SOCKET")]
+    #[arg(long, value_name = "PATH")]
     docker_socket: Option<PathBuf>,
     /// Directory for certificate and key
-    #[arg(long, value_name = "DIR", env = "DOCKWARDEN_FILES")]
+    #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
     /// Directory for what the agent remembers
-    #[arg(long, value_name = "DIR", env = "DOCKWARDEN_STATE")]
+    #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }
 
@@ -75,13 +90,17 @@ impl Settings {
         }
     }
 
+    /// The environment over the file. The default file may be missing; one that was named must be there.
     fn read_file(&self) -> anyhow::Result<RawConfig> {
+        let files = Files::system();
         let path = self.config.clone().unwrap_or_else(|| CONFIG_PATH.into());
-        match Files::system().read_text(&path, CONFIG_BYTES_MAX) {
-            Ok(text) => RawConfig::parse(&text).with_context(|| format!("{} cannot be used", path.display())),
-            Err(error) if error.is_missing() && self.config.is_none() => Ok(RawConfig::default()),
-            Err(error) => Err(error.into()),
-        }
+        let used = self.config.is_some() || files.exists(&path);
+        config::read(
+            &files,
+            used.then_some(path.as_path()),
+            VARIABLES,
+            config::environment,
+        )
     }
 
     /// Where a join token may come from.

@@ -20,7 +20,7 @@ const STALE_AFTER: Duration = Duration::from_secs(180);
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: Settings,
+    settings: Box<Settings>,
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,

@@ -13,7 +13,7 @@ use crate::sys::{Files, Versions};
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: Settings,
+    settings: Box<Settings>,
     /// Do it. The key is gone for good; joining again needs a new token
     #[arg(long)]
     yes: bool,

@@ -24,7 +24,7 @@ pub const FILES: &str = "/etc/docker/dockwarden";
 pub const STATE: &str = "/var/lib/dockwarden/agent";
 
 /// What the server does with one of the calls that change something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Whim {
     /// The request never arrives.
     LoseRequest,
@@ -356,6 +356,7 @@ impl Bench {
             front: gate.then(|| self.front.clone() as Arc<dyn Front>),
             token: TokenSource {
                 given: self.has_token.then(|| SecretString::from(text)),
+                file: config.token_file.clone(),
                 ..TokenSource::default()
             },
             host: Arc::new(self.host.clone()),
