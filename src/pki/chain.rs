@@ -124,6 +124,11 @@ impl VerifiedPeer {
         self.valid_until
     }
 
+    /// Whether [`VerifiedPeer::check_dates`] finds nothing.
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.check_dates(now).is_ok()
+    }
+
     /// Whether every certificate of the verified path is inside its dates at `now`: what stays to be asked
     /// of a chain that was verified once and whose anchors did not change.
     ///
