@@ -13,8 +13,10 @@ mod pki_chain;
 mod pki_limbo;
 mod pki_tls;
 mod server_access;
+mod server_command;
 mod server_enroll;
 mod server_http;
+mod server_log;
 mod source;
 #[cfg(feature = "server")]
 mod store_crash;

@@ -261,7 +261,8 @@ fn config_text(sans: &[San], public_url: Option<&str>) -> String {
         None => "# public_url = \"http://ca.example:8080\"\n".to_owned(),
     };
     format!(
-        "# Written by `dockwarden server init`; every key is explained in docs/configuration.md.\n\
+        "# Written by `dockwarden server init`. deploy/server.toml in the sources explains every key; check a change with\n\
+         # `dockwarden server run --check-config`.\n\
          # Names and addresses the server is reached by: its own certificate carries them.\n\
          names = [{}]\n\
          # Where hosts and clients reach the plain listener, for CRLs and OCSP. Stands in every certificate.\n\
