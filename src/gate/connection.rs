@@ -94,6 +94,18 @@ fn set_options(socket: &TcpStream) {
 
 type Accepted = (TlsStream<TcpStream>, VerifiedPeer, Vec<CertificateDer<'static>>);
 
+/// Whether the peer ended the handshake by itself once it had seen our certificate, as the agent does to
+/// learn which one is served: nothing to write down once a minute.
+fn is_a_look(error: &std::io::Error) -> bool {
+    let alert = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    matches!(
+        alert,
+        Some(rustls::Error::AlertReceived(
+            rustls::AlertDescription::AccessDenied
+        ))
+    )
+}
+
 /// The handshake, with a verifier of its own so that what it decided about this client is what is used.
 async fn shake_hands(
     shared: &Shared,
@@ -110,6 +122,7 @@ async fn shake_hands(
         Ok(Err(error)) => {
             match recording.outcome() {
                 Some(Err(why)) => info!(%remote, %why, "client refused"),
+                _ if is_a_look(&error) => debug!(%remote, "somebody looked at the certificate and left"),
                 _ => info!(%remote, %error, "handshake failed"),
             }
             return None;

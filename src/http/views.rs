@@ -72,7 +72,7 @@ pub(super) fn host(seen: &HostSeen) -> HostView {
             .map(|row| row.identity.labels.pairs().clone())
             .unwrap_or_default(),
         last_seen: status.map(|s| s.reported_at),
-        healthy: conditions.map(|all| all.iter().all(|c| c.status == ConditionStatus::True)),
+        healthy: conditions.map(|all| all.iter().all(|c| c.status != ConditionStatus::False)),
         issued_not_after: full.and_then(|row| row.certificate.as_ref()).map(|c| c.not_after),
         served_not_after: status.and_then(|s| s.report.served.as_ref()).map(|s| s.not_after),
     }

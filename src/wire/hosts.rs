@@ -23,7 +23,7 @@ pub struct HostView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", schema(value_type = Option<String>, format = DateTime))]
     pub last_seen: Option<Timestamp>,
-    /// Whether every condition in its last report was true; absent before the first.
+    /// Whether no condition in its last report was false; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy: Option<bool>,
     /// End of the certificate it was issued.
