@@ -68,7 +68,7 @@ csr=$(while read -r line; do printf '%s\\n' "$line"; done <csr.tmp)
 # printf is the shell's own, so the token is on no command line. 202: an operator has to approve; ask again.
 status=202
 while [ "$status" = 202 ]; do
-    status=$(printf '{"token":"%s","csr":"%s"}' "$token" "$csr" |
+    status=$(printf '{"profile":"host","token":"%s","csr":"%s"}' "$token" "$csr" |
         web --cacert ca.pem --capath . -o answer.tmp -w '%{http_code}' \
             -H 'Content-Type: application/json' --data-binary @- "$server/enroll") ||
         die "$server gave no answer, or is not under the pinned root: see docs/troubleshooting.md#pin"

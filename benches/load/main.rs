@@ -1,0 +1,289 @@
+//! Durable enrolments per second through HTTPS, next to the ceiling that the crypto alone sets on the same machine in
+//! the same run.
+//!
+//! `cargo bench --bench load [-- --enrolments N --connections N]`
+//!
+//! Starts the real server on a new database on disk, makes all keys and requests before the clock starts, and enrols
+//! over connections that are kept, then over a new one for each. Server and load share the processors. Afterwards the
+//! server is killed, as by a power cut of its own process, and the certificates in the database are counted.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ceiling;
+mod http;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use dockwarden::model::IdentityKind;
+use dockwarden::pki::{KeyAlgorithm, LeafKey, csr};
+use dockwarden::wire::{CreatedToken, EnrollRequest, TokenRequest};
+use http::{Connection, Target, post};
+use support::{Running, clock, processor_time};
+
+/// What a token may be used for at most.
+const USES_MAX: usize = 100_000;
+
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// Enrolments of each kind
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    enrolments: u32,
+    /// Connections at a time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    connections: u32,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(&options))
+}
+
+async fn measure(options: &Options) -> anyhow::Result<()> {
+    let processors = std::thread::available_parallelism()?.get();
+    println!(
+        "{processors} processors, {} connections, {} enrolments of each kind",
+        options.connections, options.enrolments
+    );
+    let ceiling = ceiling::measure(processors);
+    println!(
+        "ceiling: one P-256 verification and one signature: {:.0}/s on one processor, {:.0}/s on all\n",
+        ceiling.one, ceiling.all
+    );
+
+    let scratch = support::directory()?;
+    let (server, target, admin) = start(scratch.path()).await?;
+    let token = token(&admin).await?;
+    let count = usize::try_from(options.enrolments)?;
+    let began = clock();
+    let kept = Arc::new(requests("kept", count, &token));
+    let fresh = Arc::new(requests("fresh", count, &token));
+    println!(
+        "{} keys and requests made before: {:.0} µs each",
+        2 * count,
+        micros(began.elapsed(), 2 * count)
+    );
+
+    for (name, requests, reuse) in [("keep-alive", kept, true), ("new connection", fresh, false)] {
+        let result = run(&server, &target, requests, options.connections, reuse).await?;
+        println!("{}", result.line(name, &ceiling));
+    }
+    println!("resident: {} KiB at its peak", server.status_kib("VmHWM")?);
+    server.kill()?;
+    let stored = stored(&scratch.path().join("server/dockwarden.db")).await?;
+    ensure!(
+        stored == 2 * count,
+        "{stored} certificates in the database, {} were given out",
+        2 * count
+    );
+    println!("\nthe server was killed; all {stored} certificates are in the database");
+    Ok(())
+}
+
+async fn start(scratch: &Path) -> anyhow::Result<(Running, Target, Target)> {
+    let data = scratch.join("server");
+    let data_dir = data.to_str().context("a UTF-8 path")?;
+    let passphrase = scratch.join("passphrase");
+    let passphrase = passphrase.to_str().context("a UTF-8 path")?;
+    std::fs::copy("/proc/sys/kernel/random/uuid", passphrase)?;
+    support::run(
+        scratch,
+        &[
+            "server",
+            "init",
+            "--data-dir",
+            data_dir,
+            "--dns",
+            "localhost",
+            "--passphrase-file",
+            passphrase,
+        ],
+    )?;
+    // Free a moment ago; nothing else of this bench takes one.
+    let address: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let listen = address.to_string();
+    let server = Running::start(
+        scratch,
+        &[
+            "server",
+            "run",
+            "--data-dir",
+            data_dir,
+            "--passphrase-file",
+            passphrase,
+            "--listen",
+            &listen,
+            "--http-listen",
+            "off",
+        ],
+    )?;
+    let ca = std::fs::read_to_string(data.join("ca/root.pem"))?;
+    let target = Target::new(address, &ca, None)?;
+    let admin = Target::new(address, &ca, Some(&data.join("admin")))?;
+    Ok((server, target, admin))
+}
+
+async fn token(admin: &Target) -> anyhow::Result<String> {
+    let request = TokenRequest {
+        profile: IdentityKind::Host,
+        names: vec!["*.load.test".to_owned()],
+        cidrs: Vec::new(),
+        sources: Vec::new(),
+        uses: Some(u32::try_from(USES_MAX)?),
+        expires_in: None,
+        labels: Default::default(),
+        role: None,
+        permission: None,
+        approval: Default::default(),
+        replace: false,
+        reason: "load test".to_owned(),
+    };
+    let (status, body) = admin
+        .call(&post("/v1/tokens", &serde_json::to_string(&request)?))
+        .await?;
+    ensure!(
+        status == 201,
+        "no token ({status}): {}",
+        String::from_utf8_lossy(&body)
+    );
+    Ok(serde_json::from_slice::<CreatedToken>(&body)?.token)
+}
+
+/// Whole HTTP requests, each with a key and a name of its own.
+fn requests(prefix: &str, count: usize, token: &str) -> Vec<Vec<u8>> {
+    let one = |index: usize| {
+        let name = format!("{prefix}-{index}.load.test");
+        let key = LeafKey::generate(KeyAlgorithm::EcdsaP256).expect("a key");
+        let sans = [
+            name.parse().expect("a name"),
+            "127.0.0.1".parse().expect("an address"),
+        ];
+        let request = EnrollRequest {
+            profile: Some(IdentityKind::Host),
+            token: token.to_owned(),
+            csr: csr::make(&key, &name.parse().expect("a name"), &sans).to_pem(),
+            names: Vec::new(),
+            addresses: Vec::new(),
+            labels: Default::default(),
+        };
+        post("/enroll", &serde_json::to_string(&request).expect("JSON"))
+    };
+    (0..count).map(one).collect()
+}
+
+struct Outcome {
+    took: Duration,
+    latencies: Vec<Duration>,
+    server: (Duration, Duration),
+    generator: Duration,
+}
+
+async fn run(
+    server: &Running,
+    target: &Target,
+    requests: Arc<Vec<Vec<u8>>>,
+    connections: u32,
+    reuse: bool,
+) -> anyhow::Result<Outcome> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let server_before = server.processor_time()?;
+    let own_before = processor_time("/proc/self/stat")?;
+    let began = clock();
+    let workers: Vec<_> = (0..connections)
+        .map(|_| {
+            tokio::spawn(work(
+                target.clone(),
+                Arc::clone(&requests),
+                Arc::clone(&next),
+                reuse,
+            ))
+        })
+        .collect();
+    let mut latencies = Vec::with_capacity(requests.len());
+    for worker in workers {
+        latencies.extend(worker.await??);
+    }
+    let took = began.elapsed();
+    latencies.sort();
+    let (server_after, own_after) = (server.processor_time()?, processor_time("/proc/self/stat")?);
+    Ok(Outcome {
+        took,
+        latencies,
+        server: (server_after.0 - server_before.0, server_after.1 - server_before.1),
+        generator: own_after.0 + own_after.1 - own_before.0 - own_before.1,
+    })
+}
+
+/// One connection's share: takes the next request until none is left.
+async fn work(
+    target: Target,
+    requests: Arc<Vec<Vec<u8>>>,
+    next: Arc<AtomicUsize>,
+    reuse: bool,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut latencies = Vec::new();
+    let mut kept: Option<Connection> = None;
+    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let began = clock();
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => target.connect().await?,
+        };
+        let (status, body) = connection.call(request).await?;
+        ensure!(
+            status == 201,
+            "refused ({status}): {}",
+            String::from_utf8_lossy(body)
+        );
+        latencies.push(began.elapsed());
+        if reuse {
+            kept = Some(connection);
+        } else {
+            connection.close().await;
+        }
+    }
+    Ok(latencies)
+}
+
+fn micros(time: Duration, count: usize) -> f64 {
+    time.as_secs_f64() * 1e6 / count as f64
+}
+
+impl Outcome {
+    fn line(&self, name: &str, ceiling: &ceiling::Ceiling) -> String {
+        let count = self.latencies.len();
+        let rate = count as f64 / self.took.as_secs_f64();
+        let percentile = |part: usize| self.latencies[(count - 1) * part / 1000].as_secs_f64() * 1e3;
+        format!(
+            "{name:15} {rate:6.0}/s = {:.0} % of the ceiling; p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms; processor time each: \
+             server {:.0} µs + {:.0} µs in the kernel, load {:.0} µs",
+            rate / ceiling.all * 100.0,
+            percentile(500),
+            percentile(990),
+            percentile(999),
+            micros(self.server.0, count),
+            micros(self.server.1, count),
+            micros(self.generator, count),
+        )
+    }
+}
+
+async fn stored(database: &Path) -> anyhow::Result<usize> {
+    use sqlx::ConnectOptions;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let mut connection = options.connect().await?;
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM certificate WHERE name LIKE '%.load.test'")
+        .fetch_one(&mut connection)
+        .await?;
+    Ok(usize::try_from(count)?)
+}
