@@ -38,7 +38,7 @@ check "a run that was cut off is finished by the next one" enroll plain-1 "$W_UR
 equal "with the same key and the same certificate" "$before" "$(sha256sum "$current"/*)"
 equal "the server gave one certificate" 1 "$(hosts_named plain-1)"
 
-token_new "$W/tokens/plain-2" host plain-2 --cidr 127.0.0.0/8 --approval manual
+token_new "$W/tokens/plain-2" host plain-2 --cidr 127.0.0.0/8 --manual
 start waiting env -i PATH="$PATH" DOCKWARDEN_DIR="$STEP_DIR/plain-2" dash "$REPO/deploy/enroll.sh" "$W_URL" "$W/tokens/plain-2" plain-2
 wait_for 20 "it says what it waits for" grep -o 'dockwarden host approve [a-z2-7]*' "$STEP_DIR/waiting.log"
 request=$(grep -o 'dockwarden host approve [a-z2-7]*' "$STEP_DIR/waiting.log" | head -n 1)
