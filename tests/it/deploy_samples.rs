@@ -13,13 +13,28 @@ const AGENT_TOML: &str = include_str!("../../deploy/agent.toml");
 const CLOUD_INIT: &str = include_str!("../../deploy/cloud-init.yaml");
 
 const UNITS: [(&str, &str); 3] = [
-    ("dockwarden-server.service", include_str!("../../deploy/systemd/dockwarden-server.service")),
-    ("dockwarden-server.socket", include_str!("../../deploy/systemd/dockwarden-server.socket")),
-    ("dockwarden-agent.service", include_str!("../../deploy/systemd/dockwarden-agent.service")),
+    (
+        "dockwarden-server.service",
+        include_str!("../../deploy/systemd/dockwarden-server.service"),
+    ),
+    (
+        "dockwarden-server.socket",
+        include_str!("../../deploy/systemd/dockwarden-server.socket"),
+    ),
+    (
+        "dockwarden-agent.service",
+        include_str!("../../deploy/systemd/dockwarden-agent.service"),
+    ),
 ];
 const USER_UNITS: [(&str, &str); 2] = [
-    ("dockwarden-client.service", include_str!("../../deploy/systemd/user/dockwarden-client.service")),
-    ("dockwarden-client.timer", include_str!("../../deploy/systemd/user/dockwarden-client.timer")),
+    (
+        "dockwarden-client.service",
+        include_str!("../../deploy/systemd/user/dockwarden-client.service"),
+    ),
+    (
+        "dockwarden-client.timer",
+        include_str!("../../deploy/systemd/user/dockwarden-client.timer"),
+    ),
 ];
 
 /// The units, with the program where this build has it: systemd refuses one that is not there.
@@ -38,7 +53,11 @@ fn systemd_has_nothing_to_say_against_the_units() {
     let said = bench.run(&format!("systemd-analyze --man=no verify {names}"));
     assert_eq!(said.text, "");
     let (bench, names) = with_units(&USER_UNITS);
-    let said = bench.run(&format!("env XDG_RUNTIME_DIR=. systemd-analyze --man=no --user verify {names}"));
+    let runtime = bench.put("runtime", "");
+    let runtime = runtime.parent().unwrap().display();
+    let said = bench.run(&format!(
+        "env XDG_RUNTIME_DIR={runtime} systemd-analyze --man=no --user verify {names}"
+    ));
     assert_eq!(said.text, "");
 }
 
@@ -46,8 +65,13 @@ fn systemd_has_nothing_to_say_against_the_units() {
 #[test]
 fn the_units_expose_little_of_the_machine() {
     let (bench, _) = with_units(&UNITS);
-    for (unit, tenths_max) in [("dockwarden-server.service", 12), ("dockwarden-agent.service", 21)] {
-        bench.run(&format!("systemd-analyze security --offline=true --no-pager --threshold={tenths_max} {unit}"));
+    for (unit, tenths_max) in [
+        ("dockwarden-server.service", 12),
+        ("dockwarden-agent.service", 21),
+    ] {
+        bench.run(&format!(
+            "systemd-analyze security --offline=true --no-pager --threshold={tenths_max} {unit}"
+        ));
     }
     bench.put("bare.service", format!("[Service]\nExecStart={PROGRAM}\n"));
     bench.refuse("systemd-analyze security --offline=true --no-pager --threshold=50 bare.service");
@@ -57,8 +81,12 @@ fn the_units_expose_little_of_the_machine() {
 fn all_settings(sample: &str, except: &[&str]) -> String {
     let mut text = String::new();
     for line in sample.lines() {
-        let setting = line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
-        let line = setting.filter(|rest| !except.contains(&key(rest))).unwrap_or(line);
+        let setting = line
+            .strip_prefix('#')
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+        let line = setting
+            .filter(|rest| !except.contains(&key(rest)))
+            .unwrap_or(line);
         writeln!(text, "{line}").unwrap();
     }
     text
@@ -72,13 +100,22 @@ fn key(line: &str) -> &str {
 fn known_keys(bench: &Bench, command: &str, table: &str) -> Vec<String> {
     bench.put("bogus.toml", format!("{table}bogus_key = 1\n"));
     let said = bench.refuse(&format!("{PROGRAM} {command} --check-config --config bogus.toml"));
-    let (_, expected) = said.split_once("expected one of ").unwrap_or_else(|| panic!("{said}"));
-    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    let (_, expected) = said
+        .split_once("expected one of ")
+        .unwrap_or_else(|| panic!("{said}"));
+    expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn check(bench: &Bench, command: &str, text: &str) {
     bench.put("sample.toml", text);
-    bench.run(&format!("{PROGRAM} {command} --check-config --config sample.toml"));
+    bench.run(&format!(
+        "{PROGRAM} {command} --check-config --config sample.toml"
+    ));
 }
 
 fn shows(sample: &str, key: &str) -> bool {
@@ -97,7 +134,10 @@ fn the_server_sample_is_accepted_and_shows_every_setting() {
     let (before, client) = SERVER_TOML.split_once("[profiles.client]").unwrap();
     let (_, host) = before.split_once("[profiles.host]").unwrap();
     for key in known_keys(&bench, "server run", "[profiles.host]\n") {
-        assert!(shows(host, &key) && shows(client, &key), "deploy/server.toml does not show {key} for both profiles");
+        assert!(
+            shows(host, &key) && shows(client, &key),
+            "deploy/server.toml does not show {key} for both profiles"
+        );
     }
 }
 
@@ -106,7 +146,11 @@ fn the_agent_sample_is_accepted_and_shows_every_setting() {
     let bench = Bench::new();
     check(&bench, "agent run", AGENT_TOML);
     // What a gate refuses to be told.
-    check(&bench, "agent run", &all_settings(AGENT_TOML, &["hook", "hook_timeout", "dial"]));
+    check(
+        &bench,
+        "agent run",
+        &all_settings(AGENT_TOML, &["hook", "hook_timeout", "dial"]),
+    );
     let files = all_settings(AGENT_TOML, &[]).replace("mode = \"gate\"", "mode = \"files\"");
     check(&bench, "agent run", &files);
     for key in known_keys(&bench, "agent run", "") {
@@ -117,7 +161,10 @@ fn the_agent_sample_is_accepted_and_shows_every_setting() {
 #[test]
 fn the_configuration_in_the_cloud_init_sample_is_accepted() {
     let (_, after) = CLOUD_INIT.split_once("path: /etc/dockwarden/agent.toml").unwrap();
-    let lines = after.lines().skip_while(|line| !line.ends_with("content: |")).skip(1);
+    let lines = after
+        .lines()
+        .skip_while(|line| !line.ends_with("content: |"))
+        .skip(1);
     let text: Vec<&str> = lines.map_while(|line| line.strip_prefix("      ")).collect();
     assert!(text.iter().any(|line| line.starts_with("server = ")), "{text:?}");
     check(&Bench::new(), "agent run", &text.join("\n"));

@@ -4,6 +4,7 @@
 mod agent_crashes;
 mod agent_life;
 mod client;
+mod deploy_samples;
 mod foreign_readers;
 mod gate_access;
 mod gate_requests;

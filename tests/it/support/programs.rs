@@ -53,7 +53,7 @@ impl Bench {
             .stdin(Stdio::null())
             .output()
             .unwrap_or_else(|e| {
-                panic!("{program} does not run ({e}): install it (Debian: openssl, gnutls-bin)")
+                panic!("{program} does not run ({e}): install it (Debian: openssl, gnutls-bin, systemd)")
             });
         let text = [stdout.as_slice(), &stderr].map(String::from_utf8_lossy).concat();
         Said {
