@@ -290,9 +290,13 @@ fn hook_pending(observed: &Observed, desired: &Desired, _: Timestamp) -> Option<
     pending.then_some(Reason::HookPending(pair.version))
 }
 
-fn not_served(observed: &Observed, desired: &Desired, _: Timestamp) -> Option<Reason> {
+fn not_served(observed: &Observed, desired: &Desired, now: Timestamp) -> Option<Reason> {
     let pair = observed.pair()?;
     desired.dial?;
+    // What the gate was not given yet it cannot serve; that has a reason of its own.
+    if not_published(observed, desired, now).is_some() {
+        return None;
+    }
     let served = match &observed.served {
         Served::NotDialled => return None,
         Served::Certificate(seen) if seen.serial == pair.serial => return None,

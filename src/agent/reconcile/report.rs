@@ -101,9 +101,11 @@ impl Reconciler {
         &self,
         observed: &Observed,
         desired: &Desired,
-        report: HostReport,
+        mut report: HostReport,
         plan: &Plan,
     ) {
+        // The answer to this very report may have been the first to show the server's clock.
+        report.clock_offset_ms = self.world.server.clock_offset_ms();
         let name = observed.pair().map(|pair| &pair.name).or(desired.name.as_ref());
         let status = Status {
             name: name.map_or_else(|| "(no name)".to_owned(), ToString::to_string),
