@@ -72,9 +72,14 @@ async fn engine_version(socket: &Path) -> Result<String, String> {
             .await;
         Ok::<_, String>(body.map_err(|e| e.to_string())?.to_bytes())
     };
+    // A server that closes at once after its answer has answered all the same; one that did not fails the request.
+    let drive = async {
+        let _ = connection.await;
+        std::future::pending::<Result<Bytes, String>>().await
+    };
     let body = tokio::select! {
         body = ask => body?,
-        ended = connection => return Err(ended.err().map_or("the connection ended".to_owned(), |e| e.to_string())),
+        body = drive => body?,
     };
     let answer: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
     let version = answer.get("Version").and_then(|version| version.as_str());
@@ -149,5 +154,69 @@ impl ServerCertVerifier for Seen {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, UnixListener};
+
+    async fn engine_that_says(answer: &'static str) -> Engine {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let docker = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        tokio::join!(RealProbe.engine(&socket), docker).0
+    }
+
+    #[tokio::test]
+    async fn docker_is_asked_for_its_version() {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"Version\":\"28.5.2\"}";
+        let engine = engine_that_says(answer).await;
+        assert_eq!(engine.version.as_deref(), Some("28.5.2"), "{engine:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_docker_is_said_with_the_socket() {
+        let absent = RealProbe.engine(Path::new("/nonexistent/docker.sock")).await;
+        assert!(absent.error.unwrap().contains("/nonexistent/docker.sock"));
+        for answer in [
+            "",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "garbage\r\n\r\n",
+        ] {
+            let engine = engine_that_says(answer).await;
+            assert!(
+                engine.version.is_none() && engine.error.is_some(),
+                "{answer:?}: {engine:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_without_tls_serves_no_certificate() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let plain = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+        };
+        let (served, ()) = tokio::join!(RealProbe.served(address), plain);
+        assert!(matches!(served, Served::Failed(_)), "{served:?}");
+        drop(listener);
+        let Served::Failed(why) = RealProbe.served(address).await else {
+            panic!("nobody listens there");
+        };
+        assert!(why.contains(&address.to_string()), "{why}");
     }
 }
