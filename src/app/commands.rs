@@ -15,12 +15,22 @@ use crate::sys::Files;
 
 /// This process's environment, files, clock, randomness and standard output.
 pub fn world() -> World {
+    with_output(Box::new(std::io::stdout()))
+}
+
+/// The same, for a caller that tells the results itself.
+#[cfg(all(feature = "server", feature = "agent"))]
+pub fn quiet_world() -> World {
+    with_output(Box::new(std::io::sink()))
+}
+
+fn with_output(out: Box<dyn Write + Send>) -> World {
     World::new(
         Environment::of_process(),
         Files::system(),
         Arc::new(SystemClock),
         Arc::new(SystemRandom),
-        Box::new(std::io::stdout()),
+        out,
     )
 }
 

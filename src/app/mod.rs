@@ -8,6 +8,8 @@ mod commands;
 #[cfg(any(feature = "server", feature = "agent"))]
 mod config;
 mod logging;
+#[cfg(all(feature = "server", feature = "agent", feature = "cli"))]
+mod quickstart;
 #[cfg(feature = "server")]
 mod server;
 
@@ -32,6 +34,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Everything on this machine: CA, agent, gate, a client, a docker context
+    #[cfg(all(feature = "server", feature = "agent", feature = "cli"))]
+    Quickstart(quickstart::QuickstartArgs),
     /// The CA: set it up, run it, back it up
     #[cfg(feature = "server")]
     #[command(subcommand)]
@@ -63,6 +68,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        #[cfg(all(feature = "server", feature = "agent", feature = "cli"))]
+        Command::Quickstart(args) => quickstart::run(&args),
         #[cfg(feature = "server")]
         Command::Server(command) => server::run(command),
         #[cfg(feature = "agent")]

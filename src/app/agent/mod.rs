@@ -1,7 +1,7 @@
 //! `dockwarden agent`.
 
 mod apply;
-mod front;
+pub(super) mod front;
 mod plan;
 mod run;
 mod settings;

@@ -3,11 +3,11 @@
 mod admin;
 mod backup;
 mod change_passphrase;
-mod compose;
-mod config;
-mod init;
-mod layout;
-mod passphrase;
+pub(super) mod compose;
+pub(super) mod config;
+pub(super) mod init;
+pub(super) mod layout;
+pub(super) mod passphrase;
 mod run;
 
 use std::process::ExitCode;

@@ -137,6 +137,19 @@ impl ContextStore {
         self.unlink(world, &self.tls(name))
     }
 
+    /// Removes every context of ours whose certificate is the one in `tls`, and says which those were.
+    pub fn remove_linked(&self, world: &World, tls: &Path) -> Result<Vec<String>, Error> {
+        let mut removed = Vec::new();
+        for context in self.list(world)? {
+            let link = world.files.disk().read_link(&self.tls(&context.name));
+            if context.mark.is_some() && link.is_ok_and(|target| target == tls) {
+                self.remove(world, &context.name)?;
+                removed.push(context.name);
+            }
+        }
+        Ok(removed)
+    }
+
     /// Removes a link, or the directory that `docker context update` put in its place.
     fn unlink(&self, world: &World, tls: &Path) -> Result<(), Error> {
         if world.files.disk().read_link(tls).is_ok() {

@@ -3,6 +3,7 @@
 mod adopt;
 mod contexts;
 pub mod docker;
+pub mod embedded;
 mod enroll;
 mod env;
 mod home;

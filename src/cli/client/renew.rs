@@ -74,6 +74,14 @@ async fn once(home: &Home, force: bool, world: &mut World) -> Result<(), Error> 
     ))
 }
 
+/// Renews when it is due; nothing happens otherwise.
+pub async fn when_due(world: &World, home: &Home) -> Result<(), Error> {
+    if world.clock.now() < home.state(world)?.renew_at {
+        return Ok(());
+    }
+    renew(home, world).await.map(drop)
+}
+
 /// Renews now. The new key is on disk before it is sent: a lost answer is asked for again with it.
 async fn renew(home: &Home, world: &World) -> Result<State, Error> {
     let _lock = home.lock(world)?;
