@@ -3,6 +3,9 @@
 
 mod agent_crashes;
 mod agent_life;
+mod cli_admin;
+mod cli_client;
+mod cli_quickstart;
 mod client;
 mod deploy_samples;
 mod foreign_readers;

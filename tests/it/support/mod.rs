@@ -1,6 +1,7 @@
 //! What several suites need.
 
 pub mod agent;
+pub mod desk;
 pub mod engine;
 pub mod gate;
 pub mod peer;
