@@ -50,7 +50,8 @@ pub async fn serve(
     set_options(&socket);
     let identity = shared.identity();
     let accepted = tokio::select! {
-        accepted = shake_hands(&shared, &identity, socket, remote) => accepted,
+        // Boxed, so that its state does not stay part of the connection's for as long as that is open.
+        accepted = Box::pin(shake_hands(&shared, &identity, socket, remote)) => accepted,
         () = shared.stopping.cancelled() => return,
     };
     let Some((stream, verified, chain)) = accepted else {
@@ -60,7 +61,7 @@ pub async fn serve(
     let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
         let limit = shared.limits.connections_max;
         warn!(%remote, identity = %verified.name(), limit, "connection refused: the gate is full");
-        return close_with(stream, &Denial::Busy { limit }).await;
+        return Box::pin(close_with(stream, &Denial::Busy { limit })).await;
     };
     let peer = Peer::new(verified, chain, identity);
     let connection = Arc::new(shared.registry.enter(peer, remote, shared.clock.now(), slot));
@@ -73,7 +74,7 @@ pub async fn serve(
         connection.cut(CutReason::Untrusted);
     }
     debug!(connection = connection.number, %remote, identity = %connection.peer.verified().name(), "connected");
-    drive(&shared, stream, &connection).await;
+    Box::pin(drive(&shared, stream, &connection)).await;
     if let Some(reason) = connection.reason() {
         info!(connection = connection.number, %remote, identity = %connection.peer.verified().name(),
             serial = %connection.peer.verified().serial(), %reason, "connection cut");
@@ -186,7 +187,7 @@ async fn drive(shared: &Arc<Shared>, stream: TlsStream<TcpStream>, connection: &
         (None, _) => reset(&client),
         (Some(_), Some(refusal)) if !signals.is_busy() => {
             info!(connection = connection.number, identity = %connection.peer.verified().name(), %refusal, "request refused");
-            close_with(client.into_inner(), &Denial::Framing(refusal)).await;
+            Box::pin(close_with(client.into_inner(), &Denial::Framing(refusal))).await;
         }
         _ => {}
     }
@@ -205,7 +206,7 @@ async fn close_with(mut stream: TlsStream<TcpStream>, denial: &Denial) {
     let closing = async {
         stream.write_all(&denial.raw_response()).await?;
         stream.shutdown().await?;
-        let mut dropped = [0; 4096];
+        let mut dropped = vec![0; 4096];
         while stream.read(&mut dropped).await? > 0 {}
         Ok::<_, std::io::Error>(())
     };
