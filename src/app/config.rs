@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+#[cfg(feature = "server")]
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -77,9 +78,11 @@ fn set(table: &mut Table, key: &str, text: String) {
 }
 
 /// A list, or one string with commas: what a variable can hold.
+#[cfg(feature = "server")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List(pub Vec<String>);
 
+#[cfg(feature = "server")]
 impl<'de> Deserialize<'de> for List {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -104,7 +107,7 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 mod tests {
     use super::*;
 
