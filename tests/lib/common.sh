@@ -34,7 +34,7 @@ check() {
     local sentence=$1 status=0
     shift
     "$@" >"$STEP_DIR/check.out" 2>&1 || status=$?
-    cat "$STEP_DIR/check.out"
+    printf '%s\n' "$(<"$STEP_DIR/check.out")"
     ((status == 0)) || fail "$sentence" "exit $status from: $*" "$(tail -n 5 "$STEP_DIR/check.out")"
     ok "$sentence"
 }
@@ -45,7 +45,7 @@ refused() {
     local sentence=$1 code=$2 text=$3 status=0
     shift 3
     "$@" >"$STEP_DIR/check.out" 2>&1 </dev/null || status=$?
-    cat "$STEP_DIR/check.out"
+    printf '%s\n' "$(<"$STEP_DIR/check.out")"
     ((status != 0)) || fail "$sentence" "exit 0 from: $*" "$(tail -n 5 "$STEP_DIR/check.out")"
     ((status != 101 && status < 124)) || fail "$sentence" "crashed or hung (exit $status): $*" "$(tail -n 5 "$STEP_DIR/check.out")"
     if [[ $code != any && ",$code," != *",$status,"* ]]; then
@@ -111,6 +111,9 @@ _run_at_exit() {
     exit "$status"
 }
 trap _run_at_exit EXIT
+# A command that failed outside an assert ends the step, too, and is named.
+set -E
+trap 'printf "  FAIL  %s line %s: %s\n" "${BASH_SOURCE[0]##*/}" "$LINENO" "$BASH_COMMAND" >&3' ERR
 trap 'exit 143' TERM
 trap 'exit 130' INT
 

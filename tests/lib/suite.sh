@@ -89,7 +89,8 @@ leftovers() {
 suite_end() {
     [[ ${SUITE_OPEN:-} ]] || return 0
     SUITE_OPEN=
-    local log=$SUITE_DIR/teardown.log left status=0
+    local log=$SUITE_DIR/teardown.log left status=0 began=$SECONDS sentence
+    sentence="-- nothing is left of it: no process, mount or network"
     export STEP_DIR=$SUITE_DIR/steps/teardown STEP_MARK=$SUITE_MARK.teardown
     mkdir -p "$STEP_DIR"
     if [[ $STEP_PID ]]; then
@@ -103,11 +104,11 @@ suite_end() {
     )
     rm -rf --one-file-system "$RUN_DIR"
     if ((status == 0)) && [[ -z $left ]]; then
-        printf '  ok    -- nothing is left of it: no process, mount or network\n'
+        printf '  ok    %s (%s s)\n' "$sentence" "$((SECONDS - began))"
         ((PASSED += 1))
         return
     fi
-    printf '  FAIL  -- nothing is left of it: no process, mount or network\n'
+    printf '  FAIL  %s (%s s)\n' "$sentence" "$((SECONDS - began))"
     ((FAILED += 1))
     suite_explain "$log" "$status" 300 "$left"
 }
