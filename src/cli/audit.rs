@@ -174,19 +174,23 @@ const COLUMNS: &[Column<AuditView>] = &[
     },
     Column {
         header: "DETAIL",
-        cell: |r, _| detail(&r.detail),
+        cell: |r, row| detail(&r.detail, row.whole),
     },
 ];
 
-/// `{"uses":"1"}` as `uses=1`.
-fn detail(json: &str) -> String {
+/// `{"uses":"1"}` as `uses=1`; keys and hashes as their first twelve digits.
+fn detail(json: &str, whole: bool) -> String {
     let map: Option<std::collections::BTreeMap<String, String>> = serde_json::from_str(json).ok();
-    let pairs: Vec<String> = map
+    let is_hash = |v: &str| v.len() >= 32 && v.bytes().all(|b| b.is_ascii_hexdigit());
+    let value = |v: &str| match is_hash(v) && !whole {
+        true => v[..12].to_owned(),
+        false => printable(v),
+    };
+    let pairs = map
         .into_iter()
         .flatten()
-        .map(|(k, v)| format!("{k}={}", printable(&v)))
-        .collect();
-    or_dash(Some(pairs.join(" ")))
+        .map(|(k, v)| format!("{k}={}", value(&v)));
+    or_dash(Some(pairs.collect::<Vec<_>>().join(" ")))
 }
 
 async fn verify(args: Verify, world: &mut World) -> Result<u8, Error> {

@@ -84,10 +84,11 @@ pub async fn run(args: Enroll, world: &mut World) -> Result<u8, Error> {
     let as_role = role.map(|role| format!(" ({role})")).unwrap_or_default();
     let now = world.clock.now();
     world.say(format!(
-        "  ✓ certificate for {}{as_role}, until {}; due for renewal about {}: dockwarden client renew, or --watch to leave it to itself",
+        "  ✓ certificate for {}{as_role}, until {}; renewed when dockwarden is used after {}, or by itself with: {}",
         state.name,
         text::date(state.not_after, now),
-        text::date(state.renew_at, now)
+        text::date(state.renew_at, now),
+        renewal_hint(&args)
     ))?;
     let enrolled = finish(&args, &client, &home, state, world).await?;
     report(&args, &enrolled, world)?;
@@ -104,6 +105,17 @@ pub async fn enroll(args: &Enroll, token: &JoinToken, world: &mut World) -> Resu
         .ok_or_else(|| Error::Found("the enrolment waits for an operator".into()))?;
     let client = home.profile(world)?.client(world)?;
     finish(args, &client, &home, state, world).await
+}
+
+/// What keeps the certificate fresh when nobody thinks of it.
+fn renewal_hint(args: &Enroll) -> String {
+    match &args.cert_path {
+        None => "systemctl --user enable --now dockwarden-client.timer".to_owned(),
+        Some(directory) => format!(
+            "dockwarden client renew --watch --cert-path {}",
+            super::env::quote(&directory.display().to_string())
+        ),
+    }
 }
 
 fn report(args: &Enroll, enrolled: &EnrolledClient, world: &mut World) -> Result<(), Error> {

@@ -39,9 +39,10 @@ pub async fn run(args: Contexts, world: &mut World) -> Result<u8, Error> {
             gone => format!(", removed {}", enumerate(gone)),
         };
         world.say(format!(
-            "  ✓ {}: {} docker contexts, {} new or changed{removed}{}",
+            "  ✓ {}: {} docker context{}, {} new or changed{removed}{}",
             state.name,
             synced.names.len(),
+            if synced.names.len() == 1 { "" } else { "s" },
             synced.changed,
             if synced.names.is_empty() {
                 String::new()
