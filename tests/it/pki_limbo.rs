@@ -1,5 +1,6 @@
-//! The chain verifier against C2SP's x509-limbo (Apache-2.0; `tests/data/x509-limbo.json`): certificates that verifiers
-//! have got wrong before. Every case is run; where we answer otherwise, the reason stands below.
+//! The chain verifier against C2SP's x509-limbo: certificates that verifiers have got wrong before. The file is named
+//! by `X509_LIMBO_JSON` and not kept here; without it the test says that it is skipped, and `tests/run` counts it.
+//! Every case is run; where we answer otherwise, the reason stands below.
 
 use std::collections::BTreeSet;
 
@@ -175,7 +176,10 @@ const OTHERWISE: &[(&str, &[&str])] = &[
 
 #[test]
 fn limbo_is_answered_as_it_should_be_or_for_a_reason() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/x509-limbo.json");
+    let Some(path) = std::env::var_os("X509_LIMBO_JSON") else {
+        eprintln!("SKIPPED: X509_LIMBO_JSON names no file");
+        return;
+    };
     let suite: Suite = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(suite.testcases.len(), 208);
     let mut otherwise: BTreeSet<&str> = OTHERWISE
