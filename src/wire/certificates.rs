@@ -32,6 +32,7 @@ pub struct CertificateQuery {
     pub host: Option<String>,
     /// Page size, 1 to 1000; 100 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", param(minimum = 1, maximum = 1000))]
     pub limit: Option<u32>,
     /// `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]

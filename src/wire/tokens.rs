@@ -15,6 +15,7 @@ use crate::model::{Approval, IdentityKind, Permission};
 pub struct PageQuery {
     /// Page size, 1 to 1000; 100 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", param(minimum = 1, maximum = 1000))]
     pub limit: Option<u32>,
     /// `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,6 +30,7 @@ pub struct TokenRequest {
     /// What it enrols.
     pub profile: IdentityKind,
     /// Name patterns it may claim; at least one.
+    #[cfg_attr(feature = "server", schema(min_items = 1, max_items = 100))]
     pub names: Vec<String>,
     /// Address blocks it may claim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -38,9 +40,11 @@ pub struct TokenRequest {
     pub sources: Vec<String>,
     /// How many identities it may enrol, 1 to 100,000; 1 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(minimum = 1, maximum = 100_000))]
     pub uses: Option<u32>,
     /// How long it is valid, seconds, 60 to 31,536,000; one hour when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(minimum = 60, maximum = 31_536_000))]
     pub expires_in: Option<u64>,
     /// Labels the identities get.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -180,6 +184,7 @@ pub struct RequestQuery {
     pub all: Option<bool>,
     /// Page size, 1 to 1000; 100 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", param(minimum = 1, maximum = 1000))]
     pub limit: Option<u32>,
     /// `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -208,6 +213,7 @@ pub struct AuditQuery {
     pub after: Option<u64>,
     /// Page size, 1 to 1000; 100 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", param(minimum = 1, maximum = 1000))]
     pub limit: Option<u32>,
     /// `next` of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
