@@ -204,7 +204,7 @@ impl Agent {
             .map(|version| format!(" (Docker {version})"))
             .unwrap_or_default();
         Ok(format!(
-            "  ✓ host                    {NAME:<29}{}{engine}",
+            "  ✓ host                    {NAME:<28} {}{engine}",
             self.place
         ))
     }

@@ -14,7 +14,7 @@ pub fn authority(data: &Data) -> anyhow::Result<()> {
     let fingerprint = encoding::hex(&root.fingerprint[..4]);
     let pairs: Vec<&str> = (0..4).map(|i| &fingerprint[2 * i..2 * i + 2]).collect();
     println!(
-        "  ✓ certificate authority   {:<29}root {}:…  (key encrypted, passphrase in {}/passphrase)",
+        "  ✓ certificate authority   {:<28} root {}:…  (key encrypted, passphrase in {}/passphrase)",
         format!("{}/server", data.shown()),
         pairs.join(":"),
         data.shown()
@@ -26,11 +26,11 @@ pub fn authority(data: &Data) -> anyhow::Result<()> {
 pub fn person(person: &EnrolledClient, context: &str) {
     match person.contexts.first() {
         Some(name) => println!(
-            "  ✓ client                  {:<29}docker context {name:?}",
+            "  ✓ client                  {:<28} docker context {name:?}",
             person.name.to_string()
         ),
         None => println!(
-            "  ! client                  {:<29}no docker context: {context:?} is somebody else's; choose another name with --context",
+            "  ! client                  {:<28} no docker context: {context:?} is somebody else's; choose another name with --context",
             person.name.to_string()
         ),
     }
