@@ -16,11 +16,20 @@ HOSTS_RECIPE="1 $HOSTS_PACKAGES"
 # debian_mirror: where this machine's apt takes Debian from (the main archive, not the security updates).
 debian_mirror() {
     local mirror
-    # shellcheck disable=SC2016 # the placeholders are apt's
-    mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' |
-        awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
+    mirror=$(mirror_of_apt)
+    if [[ -z $mirror ]]; then
+        # apt knows whose archive it is only after it has looked.
+        timeout 300 apt-get -q update >"$HOSTS_CACHE/apt.log" 2>&1 || true
+        mirror=$(mirror_of_apt)
+    fi
     [[ $mirror ]] || fail "apt knows no Debian mirror" "run apt-get update, or check the files in /etc/apt"
     printf '%s\n' "$mirror"
+}
+
+mirror_of_apt() {
+    # shellcheck disable=SC2016 # the placeholders are apt's
+    apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' |
+        awk '$2 == "Debian" && $3 == "Debian" && !found { print $1; found = 1 }'
 }
 
 # host_base SUITE: builds the root file system of a Debian release unless it is there, or waits for the one who builds

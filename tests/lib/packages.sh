@@ -7,7 +7,7 @@ debian_packages_of() {
         unit) printf '%s\n' gcc libc6-dev openssl gnutls-bin ;;
         first-host)
             printf '%s\n' gcc libc6-dev openssl gnutls-bin curl iproute2 util-linux busybox-static debootstrap \
-                systemd-container docker.io python3
+                systemd-container docker.io python3 python3-venv
             ;;
         *) ;;
     esac
