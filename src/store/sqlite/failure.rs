@@ -100,11 +100,12 @@ pub fn words(error: &sqlx::Error) -> String {
 }
 
 fn constraint(message: &str) -> StoreError {
-    const UNIQUE: [(&str, &str); 5] = [
+    const UNIQUE: [(&str, &str); 6] = [
         ("certificate.serial", "a certificate with this serial"),
         ("certificate.id", "a certificate with this number"),
         ("token.id", "a token with this id"),
         ("identity.id", "an identity with this id"),
+        ("identity.number", "an identity with this number"),
         ("request.id", "a request with this id"),
     ];
     let column = message.strip_prefix("UNIQUE constraint failed: ");

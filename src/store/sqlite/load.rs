@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, SqliteConnection};
 
 use super::super::op::Op;
-use super::super::state::{Head, Key, State, host_names};
+use super::super::state::{Head, Key, Row, State, host_names};
 use super::super::{Enrollment, Renewal};
 use super::failure::Failure;
 use super::rows::{self, Columns};
@@ -26,8 +26,7 @@ struct Wanted {
     names: BTreeSet<(IdentityKind, IdentityName)>,
     identities: BTreeSet<Id>,
     serials: BTreeSet<Serial>,
-    identity_keys: BTreeSet<(Id, Key)>,
-    renewing: BTreeSet<Id>,
+    holder_keys: BTreeSet<(Id, Key)>,
     requests: BTreeSet<Id>,
     request_keys: BTreeSet<(Id, Key)>,
     earliest: Option<Timestamp>,
@@ -80,8 +79,8 @@ impl Wanted {
     fn add_renewal(&mut self, renewal: &Renewal) {
         let certificate = &renewal.certificate;
         self.serials.insert(renewal.current.clone());
-        self.renewing.insert(certificate.identity);
-        self.identity_keys
+        self.identities.insert(certificate.identity);
+        self.holder_keys
             .insert((certificate.identity, certificate.spki_sha256));
     }
 
@@ -118,6 +117,7 @@ async fn head(connection: &mut SqliteConnection) -> Result<Head, Failure> {
         seq,
         hash,
         row: columns.raw()?,
+        identity: columns.raw()?,
     })
 }
 
@@ -138,24 +138,41 @@ async fn load_identities(
     wanted: &Wanted,
     state: &mut State,
 ) -> Result<(), Failure> {
-    let mut current = wanted.renewing.clone();
     let mut named = BTreeSet::new();
     for row in fetch(connection, sql::LOAD_NAMED, names(&wanted.names)).await? {
-        let identity = rows::identity(&row)?;
-        named.insert(identity.id);
-        state.put_identity(identity);
+        let (number, identity) = rows::numbered_identity(&row)?;
+        named.insert(number);
+        state.put_identity(number, identity);
     }
     for row in fetch(connection, sql::LOAD_IDENTITIES, ids(&wanted.identities)).await? {
-        state.put_identity(rows::identity(&row)?);
+        let (number, identity) = rows::numbered_identity(&row)?;
+        state.put_identity(number, identity);
     }
-    current.extend(&named);
+    load_certificates(connection, wanted, &named, state).await
+}
+
+/// Those that renew, those that a renewal may repeat, and of the `named` identities those that are live.
+/// Of every identity that may get a new one, those that would be superseded.
+async fn load_certificates(
+    connection: &mut SqliteConnection,
+    wanted: &Wanted,
+    named: &BTreeSet<Row>,
+    state: &mut State,
+) -> Result<(), Failure> {
     let serials: Vec<String> = wanted.serials.iter().map(Serial::to_string).collect();
     put_certificates(state, &fetch(connection, sql::LOAD_SERIALS, serials).await?)?;
-    let repeats = fetch(connection, sql::LOAD_IDENTITY_KEYS, keys(&wanted.identity_keys)).await?;
-    put_certificates(state, &repeats)?;
-    put_certificates(state, &fetch(connection, sql::LOAD_CURRENT, ids(&current)).await?)?;
+    let number_of = |(id, key): &(Id, Key)| Some((state.number_of(*id)?, hex(key)));
+    let holder_keys: Vec<(Row, String)> = wanted.holder_keys.iter().filter_map(number_of).collect();
+    let mut holders: BTreeSet<Row> = holder_keys.iter().map(|(holder, _)| *holder).collect();
+    holders.extend(named);
+    put_certificates(
+        state,
+        &fetch(connection, sql::LOAD_HOLDER_KEYS, holder_keys).await?,
+    )?;
+    let current = fetch(connection, sql::LOAD_CURRENT, Vec::from_iter(&holders)).await?;
+    put_certificates(state, &current)?;
     let since = wanted.earliest.unwrap_or_default().as_millis();
-    let live = fetch_since(connection, sql::LOAD_LIVE, ids(&named), Some(since)).await?;
+    let live = fetch_since(connection, sql::LOAD_LIVE, Vec::from_iter(named), Some(since)).await?;
     put_certificates(state, &live)
 }
 

@@ -21,8 +21,9 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 256;
-/// Pages of log after which a commit also writes them back into the database file (16 MiB).
-const CHECKPOINT_PAGES: &str = "4096";
+/// Pages of log after which a commit also writes them back into the database file (64 MiB). A page that
+/// many commits changed is written back once.
+const CHECKPOINT_PAGES: &str = "16384";
 /// The log file is cut down to this after it was written back, bytes.
 const LOG_BYTES_KEPT: &str = "67108864";
 /// Page cache of the writer, KiB (negative means KiB to SQLite).
@@ -92,6 +93,8 @@ pub fn writer_options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_BYTES_KEPT)
         .pragma("cache_size", CACHE_KIB)
+        // A multi-row statement keeps what it overwrites until it has succeeded: not in a file.
+        .pragma("temp_store", "MEMORY")
 }
 
 /// How readers open it.

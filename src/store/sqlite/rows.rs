@@ -173,8 +173,14 @@ fn approval(text: &str) -> Option<Approval> {
 
 /// An identity, from `identity_columns`.
 pub fn identity(row: &SqliteRow) -> Read<Identity> {
+    numbered_identity(row).map(|(_, identity)| identity)
+}
+
+/// An identity with its number, from `identity_columns`.
+pub fn numbered_identity(row: &SqliteRow) -> Read<(Row, Identity)> {
     let mut c = Columns::new(row, 0, "identity");
-    Ok(Identity {
+    let number = c.raw()?;
+    let identity = Identity {
         id: c.id()?,
         kind: c.text()?,
         name: c.text()?,
@@ -186,7 +192,8 @@ pub fn identity(row: &SqliteRow) -> Read<Identity> {
         role: c.raw()?,
         permission: c.optional_text()?,
         created_at: c.time()?,
-    })
+    };
+    Ok((number, identity))
 }
 
 /// A certificate with its number, from `certificate_columns` starting at column `at`.

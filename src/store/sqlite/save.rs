@@ -96,20 +96,25 @@ fn token_row(token: &Token, row: &mut Values) -> Result<(), Failure> {
 
 async fn save_identities(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
     let identities = &state.changes.identities;
-    let new: Vec<&Identity> = identities
-        .new_rows()
-        .filter_map(|id| state.identity(id))
-        .collect();
-    insert(connection, sql::INSERT_IDENTITIES, 9, &new, |identity, row| {
-        row.add(identity.id.as_bytes().as_slice())?;
-        row.add(identity.kind.as_str())?.add(identity.name.as_str())?;
-        identity_rules(identity, row)?;
-        row.add(identity.created_at.as_millis()).map(drop)
-    })
+    let with_number = |id| Some((state.number_of(id)?, state.identity(id)?));
+    let mut new: Vec<(Row, &Identity)> = identities.new_rows().filter_map(with_number).collect();
+    new.sort_by_key(|(number, _)| *number);
+    insert(
+        connection,
+        sql::INSERT_IDENTITIES,
+        10,
+        &new,
+        |(number, identity), row| {
+            row.add(*number)?.add(identity.id.as_bytes().as_slice())?;
+            row.add(identity.kind.as_str())?.add(identity.name.as_str())?;
+            identity_rules(identity, row)?;
+            row.add(identity.created_at.as_millis()).map(drop)
+        },
+    )
     .await?;
-    for identity in identities.changed_rows().filter_map(|id| state.identity(id)) {
+    for (number, identity) in identities.changed_rows().filter_map(with_number) {
         let mut values = Values::default();
-        values.add(identity.id.as_bytes().as_slice())?;
+        values.add(number)?;
         identity_rules(identity, &mut values)?;
         one(connection, sql::UPDATE_IDENTITY, values, "an identity is gone").await?;
     }
@@ -131,9 +136,12 @@ async fn save_certificates(connection: &mut SqliteConnection, state: &State) -> 
     insert(
         connection,
         sql::INSERT_CERTIFICATES,
-        sql::CERTIFICATE_WIDTH,
+        sql::CERTIFICATE_WIDTH + 1,
         &new,
-        |(number, certificate), row| certificate_row(*number, certificate, row),
+        |(number, certificate), row| {
+            row.add(*number)?.add(state.number_of(certificate.identity))?;
+            certificate_row(certificate, row)
+        },
     )
     .await?;
     let names: Vec<(String, Row)> = new.iter().flat_map(|(number, c)| names_of(*number, c)).collect();
@@ -155,8 +163,8 @@ async fn save_certificates(connection: &mut SqliteConnection, state: &State) -> 
     .await
 }
 
-fn certificate_row(number: Row, certificate: &Certificate, row: &mut Values) -> Result<(), Failure> {
-    row.add(number)?.add(certificate.serial.as_bytes())?;
+fn certificate_row(certificate: &Certificate, row: &mut Values) -> Result<(), Failure> {
+    row.add(certificate.serial.as_bytes())?;
     row.add(certificate.issuer.as_str())?
         .add(certificate.identity.as_bytes().as_slice())?;
     row.add(certificate.name.as_str())?
@@ -238,7 +246,7 @@ async fn save_reports(connection: &mut SqliteConnection, state: &State) -> Resul
     {
         let mut values = Values::default();
         values
-            .add(status.identity.as_bytes().as_slice())?
+            .add(state.number_of(status.identity))?
             .add(status.reported_at.as_millis())?;
         values
             .add(status.source.map(|address| address.to_string()))?

@@ -12,7 +12,7 @@ macro_rules! token_columns {
 /// Columns of an identity, in the order `rows::identity` reads them.
 macro_rules! identity_columns {
     () => {
-        "i.id, i.kind, i.name, i.names, i.addresses, i.labels, i.role, i.permission, i.created_at"
+        "i.number, i.id, i.kind, i.name, i.names, i.addresses, i.labels, i.role, i.permission, i.created_at"
     };
 }
 /// Columns of a certificate, in the order `rows::certificate` reads them.
@@ -36,14 +36,14 @@ macro_rules! newest_certificate {
     () => {
         "LEFT JOIN certificate AS c ON c.id = COALESCE(\
            (SELECT max(n.id) FROM certificate AS n \
-             WHERE n.identity = i.id AND n.superseded_by IS NULL AND n.revoked_at IS NULL), \
-           (SELECT max(n.id) FROM certificate AS n WHERE n.identity = i.id AND n.revoked_at IS NULL)) "
+             WHERE n.holder = i.number AND n.superseded_by IS NULL AND n.revoked_at IS NULL), \
+           (SELECT max(n.id) FROM certificate AS n WHERE n.holder = i.number AND n.revoked_at IS NULL)) "
     };
 }
 
 /// Columns before the certificate in [`HOSTS`].
-pub const IDENTITY_WIDTH: usize = 9;
-/// Columns of a certificate.
+pub const IDENTITY_WIDTH: usize = 10;
+/// Columns of a certificate as it is read; one more is written.
 pub const CERTIFICATE_WIDTH: usize = 17;
 
 // What a group of operations may ask for.
@@ -51,7 +51,8 @@ pub const CERTIFICATE_WIDTH: usize = 17;
 pub const HEAD: &str = "SELECT \
      COALESCE((SELECT max(seq) FROM audit), 0), \
      (SELECT hash FROM audit WHERE seq = (SELECT max(seq) FROM audit)), \
-     COALESCE((SELECT max(id) FROM certificate), 0)";
+     COALESCE((SELECT max(id) FROM certificate), 0), \
+     COALESCE((SELECT max(number) FROM identity), 0)";
 pub const LOAD_TOKENS: &str = concat!(
     "SELECT ",
     token_columns!(),
@@ -79,23 +80,23 @@ pub const LOAD_SERIALS: &str = concat!(
     certificate_columns!(),
     " FROM json_each($1) AS k CROSS JOIN certificate AS c ON c.serial = unhex(k.value)"
 );
-pub const LOAD_IDENTITY_KEYS: &str = concat!(
+pub const LOAD_HOLDER_KEYS: &str = concat!(
     "SELECT ",
     certificate_columns!(),
     " FROM json_each($1) AS k CROSS JOIN certificate AS c \
-       ON c.identity = unhex(k.value ->> 0) AND c.spki_sha256 = unhex(k.value ->> 1)"
+       ON c.holder = k.value ->> 0 AND c.spki_sha256 = unhex(k.value ->> 1)"
 );
 pub const LOAD_CURRENT: &str = concat!(
     "SELECT ",
     certificate_columns!(),
     " FROM json_each($1) AS k CROSS JOIN certificate AS c \
-       ON c.identity = unhex(k.value) AND c.superseded_by IS NULL"
+       ON c.holder = k.value AND c.superseded_by IS NULL"
 );
 pub const LOAD_LIVE: &str = concat!(
     "SELECT ",
     certificate_columns!(),
     " FROM json_each($1) AS k CROSS JOIN certificate AS c \
-       ON c.identity = unhex(k.value) AND c.revoked_at IS NULL AND c.not_after >= $2"
+       ON c.holder = k.value AND c.revoked_at IS NULL AND c.not_after >= $2"
 );
 pub const LOAD_REQUESTS: &str = concat!(
     "SELECT ",
@@ -121,11 +122,11 @@ pub const SPEND_TOKENS: &str = "UPDATE token SET uses_left = token.uses_left - (
      WHERE token.id = unhex(k.value ->> 0) AND token.uses_left >= (k.value ->> 1)";
 pub const DELETE_TOKENS: &str = "UPDATE token SET deleted_at = k.value ->> 1 FROM json_each($1) AS k \
      WHERE token.id = unhex(k.value ->> 0) AND token.deleted_at IS NULL";
-pub const INSERT_IDENTITIES: &str = "INSERT INTO identity (id, kind, name, names, addresses, labels, role, \
+pub const INSERT_IDENTITIES: &str = "INSERT INTO identity (number, id, kind, name, names, addresses, labels, role, \
      permission, created_at) VALUES ";
 pub const UPDATE_IDENTITY: &str = "UPDATE identity SET names = $2, addresses = $3, labels = $4, role = $5, \
-     permission = $6 WHERE id = $1";
-pub const INSERT_CERTIFICATES: &str = "INSERT INTO certificate (id, serial, issuer, identity, name, kind, \
+     permission = $6 WHERE number = $1";
+pub const INSERT_CERTIFICATES: &str = "INSERT INTO certificate (id, holder, serial, issuer, identity, name, kind, \
      sans, not_before, not_after, issued_at, renew_after, spki_sha256, token, renewed_from, superseded_by, \
      revoked_at, der) VALUES ";
 pub const INSERT_NAMES: &str = "INSERT INTO certificate_name (name, certificate) VALUES ";
@@ -135,8 +136,8 @@ pub const INSERT_REQUESTS: &str = "INSERT INTO request (id, token, spki_sha256, 
      created_at, state, decided_by, decided_at) VALUES ";
 pub const DECIDE_REQUEST: &str = "UPDATE request SET state = $2, decided_by = $3, decided_at = $4 \
      WHERE id = $1 AND state = 'pending'";
-pub const PUT_REPORT: &str = "INSERT INTO host_status (identity, reported_at, source, report) \
-     VALUES ($1, $2, $3, $4) ON CONFLICT (identity) DO UPDATE \
+pub const PUT_REPORT: &str = "INSERT INTO host_status (host, reported_at, source, report) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (host) DO UPDATE \
      SET reported_at = excluded.reported_at, source = excluded.source, report = excluded.report";
 pub const INSERT_AUDIT: &str =
     "INSERT INTO audit (seq, at, actor, action, subject, outcome, source, detail, hash) VALUES ";
@@ -177,7 +178,7 @@ pub const HOST: &str = concat!(
     certificate_columns!(),
     ", s.reported_at, s.source, s.report FROM identity AS i ",
     newest_certificate!(),
-    "LEFT JOIN host_status AS s ON s.identity = i.id WHERE i.kind = 'host' AND i.name = $1"
+    "LEFT JOIN host_status AS s ON s.host = i.number WHERE i.kind = 'host' AND i.name = $1"
 );
 pub const HOSTS: &str = concat!(
     "SELECT ",
@@ -186,7 +187,7 @@ pub const HOSTS: &str = concat!(
     certificate_columns!(),
     ", s.reported_at, s.source, s.report FROM identity AS i ",
     newest_certificate!(),
-    "LEFT JOIN host_status AS s ON s.identity = i.id \
+    "LEFT JOIN host_status AS s ON s.host = i.number \
      WHERE i.kind = 'host' AND i.name > $1 ORDER BY i.name LIMIT $2"
 );
 pub const CERTIFICATE: &str = concat!(

@@ -67,8 +67,7 @@ impl State {
     fn enroll_new(&mut self, enrollment: &Enrollment) -> Result<Enrolled, StoreError> {
         self.unused_identity(&enrollment.identity)?;
         self.unused_serial(&enrollment.certificate)?;
-        self.changes.identities.insert(enrollment.identity.id);
-        self.put_identity(enrollment.identity.clone());
+        self.insert_identity(enrollment.identity.clone());
         Ok(self.issue(enrollment, enrollment.identity.id, false))
     }
 
@@ -153,10 +152,7 @@ impl State {
                 identity.permission = new.permission;
                 self.changes.identities.touch(id);
             }
-            None => {
-                self.changes.identities.insert(id);
-                self.put_identity(new.clone());
-            }
+            None => self.insert_identity(new.clone()),
         }
         let certificate = Certificate {
             identity: id,

@@ -23,7 +23,7 @@ use crate::model::enrollment::{PendingRequest, RequestState};
 use crate::model::{Certificate, Identity, IdentityKind, Token};
 use crate::pki::{IdentityName, Serial};
 
-/// The number of a certificate in order of issue.
+/// The number of a certificate in order of issue, or of an identity in order of joining.
 pub type Row = i64;
 /// SHA-256 of a public key.
 pub type Key = [u8; 32];
@@ -37,6 +37,8 @@ pub struct Head {
     pub hash: [u8; 32],
     /// The number of the newest certificate.
     pub row: Row,
+    /// The number of the newest identity.
+    pub identity: Row,
 }
 
 impl Default for Head {
@@ -45,6 +47,7 @@ impl Default for Head {
             seq: 0,
             hash: GENESIS,
             row: 0,
+            identity: 0,
         }
     }
 }
@@ -58,6 +61,7 @@ pub struct State {
     pub changes: Changes,
     tokens: BTreeMap<Id, Token>,
     identities: BTreeMap<Id, Identity>,
+    numbers: BTreeMap<Id, Row>,
     names: BTreeMap<(IdentityKind, IdentityName), Id>,
     certificates: BTreeMap<Row, Certificate>,
     serials: BTreeMap<Serial, Row>,
@@ -85,7 +89,8 @@ impl State {
     }
 
     /// Knows this identity.
-    pub fn put_identity(&mut self, identity: Identity) {
+    pub fn put_identity(&mut self, number: Row, identity: Identity) {
+        self.numbers.insert(identity.id, number);
         self.names
             .insert((identity.kind, identity.name.clone()), identity.id);
         self.identities.insert(identity.id, identity);
@@ -129,6 +134,11 @@ impl State {
     /// An identity.
     pub fn identity(&self, id: Id) -> Option<&Identity> {
         self.identities.get(&id)
+    }
+
+    /// An identity's number.
+    pub fn number_of(&self, id: Id) -> Option<Row> {
+        self.numbers.get(&id).copied()
     }
 
     /// An identity by kind and name.
@@ -236,6 +246,12 @@ impl State {
         self.head.seq = record.seq;
         self.head.hash = record.hash;
         self.changes.records.push(record);
+    }
+
+    fn insert_identity(&mut self, identity: Identity) {
+        self.head.identity += 1;
+        self.changes.identities.insert(identity.id);
+        self.put_identity(self.head.identity, identity);
     }
 
     fn insert_certificate(&mut self, certificate: Certificate) {

@@ -61,9 +61,8 @@ fn keys(query: &mut QueryBuilder<Sqlite>, filter: &CertificateFilter) {
             .push_bind(serial.as_bytes().to_vec());
     }
     if let Some(identity) = filter.identity {
-        query
-            .push(" AND c.identity = ")
-            .push_bind(identity.as_bytes().to_vec());
+        query.push(" AND c.holder = (SELECT number FROM identity WHERE id = ");
+        query.push_bind(identity.as_bytes().to_vec()).push(")");
     }
     if let Some(kind) = filter.kind {
         query.push(" AND c.kind = ").push_bind(kind.as_str());

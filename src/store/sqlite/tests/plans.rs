@@ -114,7 +114,7 @@ async fn the_few_certificates_of_a_name_or_an_identity_are_found_and_sorted() {
     let lists = vec![
         (named, "PRIMARY KEY (name=?)"),
         (named_soon, "PRIMARY KEY (name=?)"),
-        (of, "(identity=?"),
+        (of, "(holder=?"),
     ];
     check(lists, true).await;
 }
@@ -131,7 +131,7 @@ async fn no_other_statement_reads_a_whole_table() {
         sql::LOAD_NAMED,
         sql::LOAD_IDENTITIES,
         sql::LOAD_SERIALS,
-        sql::LOAD_IDENTITY_KEYS,
+        sql::LOAD_HOLDER_KEYS,
         sql::LOAD_CURRENT,
         sql::LOAD_LIVE,
         sql::LOAD_REQUESTS,
