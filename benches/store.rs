@@ -4,6 +4,7 @@
 //! The database lies in the directory for temporary files; set `TMPDIR` to try another disk.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +26,17 @@ fn main() {
 /// Bytes of a P-256 leaf with the usual extensions.
 const DER_BYTES: usize = 700;
 
+/// How hosts are called. Names that follow each other share pages of the indexes; a commit costs what it
+/// dirties.
+#[derive(Clone, Copy)]
+enum Naming {
+    Numbered,
+    Random,
+}
+
 struct Bench {
+    naming: Naming,
+    hosts: AtomicU32,
     runtime: Runtime,
     store: Arc<SqliteStore>,
     random: Arc<dyn Random>,
@@ -33,7 +44,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(naming: Naming) -> Self {
         let directory = tempfile::tempdir().expect("a directory for temporary files");
         let runtime = Runtime::new().expect("a runtime");
         let path = directory.path().join("dockwarden.db");
@@ -41,6 +52,8 @@ impl Bench {
             .block_on(SqliteStore::open(&path, Missing::Create))
             .expect("a new database");
         Self {
+            naming,
+            hosts: AtomicU32::new(0),
             runtime,
             store: Arc::new(store),
             random: Arc::new(SeededRandom::new(1)),
@@ -77,7 +90,11 @@ impl Bench {
 
     fn enrollment(&self, token: Id) -> Enrollment {
         let id = Id::draw(&*self.random);
-        let name = format!("web-{id}.fleet.internal");
+        let host = match self.naming {
+            Naming::Numbered => self.hosts.fetch_add(1, Ordering::Relaxed),
+            Naming::Random => u32::from_be_bytes(self.random.bytes()),
+        };
+        let name = format!("web-{host:010}.fleet.internal");
         let identity = Identity {
             id,
             kind: IdentityKind::Host,
@@ -90,15 +107,15 @@ impl Bench {
         };
         Enrollment {
             token,
-            certificate: self.certificate(&identity),
+            certificate: self.certificate(&identity, host),
             identity,
             source: Some(IpAddr::from([10, 20, 0, 1])),
             now: now(),
         }
     }
 
-    fn certificate(&self, identity: &Identity) -> Certificate {
-        let address = IpAddr::from(self.random.bytes::<4>());
+    fn certificate(&self, identity: &Identity, host: u32) -> Certificate {
+        let address = IpAddr::from(host.to_be_bytes());
         let sans = ["localhost", "127.0.0.1", "::1"].map(|san| san.parse().expect("a name"));
         let own: San = identity.name.as_str().parse().expect("a name");
         let mut der = vec![0; DER_BYTES];
@@ -126,7 +143,7 @@ impl Bench {
     fn renewal(&self, current: &Enrollment) -> Renewal {
         Renewal {
             current: current.certificate.serial.clone(),
-            certificate: self.certificate(&current.identity),
+            certificate: self.certificate(&current.identity, 0),
             source: None,
             now: now(),
         }
@@ -185,7 +202,17 @@ fn items(callers: usize) -> usize {
 
 #[divan::bench(args = [1, 8, 64, 256], sample_count = 5, sample_size = 1)]
 fn enroll_with_one_token(bencher: divan::Bencher, callers: usize) {
-    let bench = Bench::new();
+    let bench = Bench::new(Naming::Numbered);
+    let token = bench.token(u32::MAX);
+    bencher
+        .counter(divan::counter::ItemsCount::new(items(callers)))
+        .with_inputs(|| (0..items(callers)).map(|_| bench.enrollment(token)).collect())
+        .bench_local_values(|work: Vec<Enrollment>| bench.run(callers, work, enroll));
+}
+
+#[divan::bench(args = [64, 256], sample_count = 5, sample_size = 1)]
+fn enroll_hosts_with_random_names(bencher: divan::Bencher, callers: usize) {
+    let bench = Bench::new(Naming::Random);
     let token = bench.token(u32::MAX);
     bencher
         .counter(divan::counter::ItemsCount::new(items(callers)))
@@ -195,7 +222,7 @@ fn enroll_with_one_token(bencher: divan::Bencher, callers: usize) {
 
 #[divan::bench(args = [64, 256], sample_count = 5, sample_size = 1)]
 fn enroll_with_a_token_each(bencher: divan::Bencher, callers: usize) {
-    let bench = Bench::new();
+    let bench = Bench::new(Naming::Numbered);
     bencher
         .counter(divan::counter::ItemsCount::new(items(callers)))
         .with_inputs(|| {
@@ -208,7 +235,7 @@ fn enroll_with_a_token_each(bencher: divan::Bencher, callers: usize) {
 
 #[divan::bench(args = [1, 64, 256], sample_count = 5, sample_size = 1)]
 fn renew_certificates(bencher: divan::Bencher, callers: usize) {
-    let bench = Bench::new();
+    let bench = Bench::new(Naming::Numbered);
     let token = bench.token(u32::MAX);
     bencher
         .counter(divan::counter::ItemsCount::new(items(callers)))
@@ -223,7 +250,7 @@ fn renew_certificates(bencher: divan::Bencher, callers: usize) {
 
 #[divan::bench(args = [1, 64], sample_count = 5, sample_size = 1)]
 fn read_tokens(bencher: divan::Bencher, callers: usize) {
-    let bench = Bench::new();
+    let bench = Bench::new(Naming::Numbered);
     let token = bench.token(1);
     bencher
         .counter(divan::counter::ItemsCount::new(8192usize))
