@@ -7,28 +7,28 @@
 //! over connections that are kept, then over a new one for each. Server and load share the processors. Afterwards the
 //! server is killed, as by a power cut of its own process, and the certificates in the database are counted.
 
+#[expect(dead_code, reason = "each bench uses its part of what they share")]
 #[path = "../support/mod.rs"]
 mod support;
 
 mod ceiling;
-mod http;
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Parser;
 use dockwarden::model::IdentityKind;
 use dockwarden::pki::{KeyAlgorithm, LeafKey, csr};
-use dockwarden::wire::{CreatedToken, EnrollRequest, TokenRequest};
-use http::{Connection, Target, post};
+use dockwarden::wire::EnrollRequest;
+use support::http::{Connection, Target, post};
+use support::server::Place;
 use support::{Running, clock, processor_time};
 
 /// What a token may be used for at most.
-const USES_MAX: usize = 100_000;
+const USES_MAX: u32 = 100_000;
 
 #[derive(Clone, Debug, Parser)]
 struct Options {
@@ -62,8 +62,10 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     );
 
     let scratch = support::directory()?;
-    let (server, target, admin) = start(scratch.path()).await?;
-    let token = token(&admin).await?;
+    let place = Place::init(scratch.path())?;
+    let server = place.start()?;
+    let target = Target::new(place.address, &place.ca()?, None)?;
+    let token = place.token("*.load.test", USES_MAX).await?;
     let count = usize::try_from(options.enrolments)?;
     let began = clock();
     let kept = Arc::new(requests("kept", count, &token));
@@ -80,7 +82,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     }
     println!("resident: {} KiB at its peak", server.status_kib("VmHWM")?);
     server.kill()?;
-    let stored = stored(&scratch.path().join("server/dockwarden.db")).await?;
+    let stored = stored(&place.database()).await?;
     ensure!(
         stored == 2 * count,
         "{stored} certificates in the database, {} were given out",
@@ -88,75 +90,6 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     );
     println!("\nthe server was killed; all {stored} certificates are in the database");
     Ok(())
-}
-
-async fn start(scratch: &Path) -> anyhow::Result<(Running, Target, Target)> {
-    let data = scratch.join("server");
-    let data_dir = data.to_str().context("a UTF-8 path")?;
-    let passphrase = scratch.join("passphrase");
-    let passphrase = passphrase.to_str().context("a UTF-8 path")?;
-    std::fs::copy("/proc/sys/kernel/random/uuid", passphrase)?;
-    support::run(
-        scratch,
-        &[
-            "server",
-            "init",
-            "--data-dir",
-            data_dir,
-            "--dns",
-            "localhost",
-            "--passphrase-file",
-            passphrase,
-        ],
-    )?;
-    // Free a moment ago; nothing else of this bench takes one.
-    let address: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let listen = address.to_string();
-    let server = Running::start(
-        scratch,
-        &[
-            "server",
-            "run",
-            "--data-dir",
-            data_dir,
-            "--passphrase-file",
-            passphrase,
-            "--listen",
-            &listen,
-            "--http-listen",
-            "off",
-        ],
-    )?;
-    let ca = std::fs::read_to_string(data.join("ca/root.pem"))?;
-    let target = Target::new(address, &ca, None)?;
-    let admin = Target::new(address, &ca, Some(&data.join("admin")))?;
-    Ok((server, target, admin))
-}
-
-async fn token(admin: &Target) -> anyhow::Result<String> {
-    let request = TokenRequest {
-        profile: IdentityKind::Host,
-        names: vec!["*.load.test".to_owned()],
-        cidrs: Vec::new(),
-        sources: Vec::new(),
-        uses: Some(u32::try_from(USES_MAX)?),
-        expires_in: None,
-        labels: Default::default(),
-        role: None,
-        permission: None,
-        approval: Default::default(),
-        replace: false,
-        reason: "load test".to_owned(),
-    };
-    let (status, body) = admin
-        .call(&post("/v1/tokens", &serde_json::to_string(&request)?))
-        .await?;
-    ensure!(
-        status == 201,
-        "no token ({status}): {}",
-        String::from_utf8_lossy(&body)
-    );
-    Ok(serde_json::from_slice::<CreatedToken>(&body)?.token)
 }
 
 /// Whole HTTP requests, each with a key and a name of its own.

@@ -1,5 +1,8 @@
 //! What the benches that run the real program share: a server of its own, on loopback and on a real disk.
 
+pub mod http;
+pub mod server;
+
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -35,8 +38,8 @@ pub struct Running {
 
 impl Running {
     /// Starts it and waits until it tells its service manager that it is ready.
-    pub fn start(scratch: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
-        let socket = scratch.join("notify");
+    pub fn start(scratch: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        let (socket, log) = (scratch.join("notify"), scratch.join(format!("{name}.log")));
         // From an earlier start.
         let _ = std::fs::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket)?;
@@ -45,7 +48,7 @@ impl Running {
         let mut running = Self {
             child: program(scratch, arguments)
                 .env("NOTIFY_SOCKET", &socket)
-                .stderr(std::fs::File::create(scratch.join("log"))?)
+                .stderr(std::fs::File::create(&log)?)
                 .spawn()
                 .with_context(|| PROGRAM.to_owned())?,
             ready_after: Duration::ZERO,
@@ -53,7 +56,7 @@ impl Running {
         let mut message = [0; 1024];
         while began.elapsed() < PATIENCE {
             if let Some(status) = running.child.try_wait()? {
-                bail!("{arguments:?} ended ({status}): {}", tail(&scratch.join("log")));
+                bail!("{arguments:?} ended ({status}): {}", tail(&log));
             }
             let read = notify.recv(&mut message).unwrap_or(0);
             if message[..read]
@@ -64,10 +67,7 @@ impl Running {
                 return Ok(running);
             }
         }
-        bail!(
-            "{arguments:?} is not ready after {PATIENCE:?}: {}",
-            tail(&scratch.join("log"))
-        )
+        bail!("{arguments:?} is not ready after {PATIENCE:?}: {}", tail(&log))
     }
 
     /// Processor time it has used, in user and in kernel mode.
@@ -85,6 +85,19 @@ impl Running {
             .and_then(|line| line.split_whitespace().next())
             .context("no such line")?;
         Ok(number.parse()?)
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> anyhow::Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
+    }
+
+    /// Ends it in order.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Ends it as a power cut would.

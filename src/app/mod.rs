@@ -13,6 +13,9 @@ mod quickstart;
 #[cfg(feature = "server")]
 mod server;
 
+#[cfg(feature = "server")]
+pub use server::check_config as check_server_config;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};

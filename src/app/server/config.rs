@@ -153,6 +153,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Reads TOML alone.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        let raw: Raw = toml::from_str(text)?;
+        let data_dir = raw.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+        raw.check(Flags::default(), data_dir)
+    }
+
     /// Reads the file that is named, or the one in the data directory if there is one; checks everything.
     pub fn read(flags: Flags) -> anyhow::Result<Self> {
         let variable = config::environment("DOCKWARDEN_DATA_DIR").map(PathBuf::from);

@@ -31,6 +31,14 @@ pub enum Command {
     Admin(admin::AdminArgs),
 }
 
+/// Checks the text of a `server.toml`, without flags, environment or files.
+///
+/// # Errors
+/// What cannot be read or cannot work.
+pub fn check_config(text: &str) -> anyhow::Result<()> {
+    config::Config::parse(text).map(drop)
+}
+
 /// Runs one.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {

@@ -1,0 +1,110 @@
+//! What server, and agent with gate, hold in memory when nothing happens, and how long they take to be ready.
+//!
+//! `cargo bench --bench idle [-- --settle SECONDS]`
+//!
+//! The server starts on a database that exists; the agent enrols at it, and its gate stands in front of a socket that
+//! this bench made. Resident memory is the kernel's own count (`VmRSS`), of which `RssFile` is the program itself,
+//! shared and given back under pressure.
+
+#[expect(dead_code, reason = "each bench uses its part of what they share")]
+#[path = "support/mod.rs"]
+mod support;
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Parser;
+use support::Running;
+use support::server::{Place, free_address, text};
+
+/// Starts, of which the median counts.
+const STARTS: usize = 9;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// Seconds of rest before memory is read
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    settle: u64,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let scratch = support::directory()?;
+    let place = Place::init(scratch.path())?;
+    // The first start issues the server's own certificate; the ones after it find everything there.
+    place.start()?.stop()?;
+    let mut ready = Vec::new();
+    for _ in 0..STARTS {
+        let server = place.start()?;
+        ready.push(server.ready_after);
+        server.stop()?;
+    }
+    ready.sort();
+    println!(
+        "server: start to ready on an existing database {:.0?} (median of {STARTS}, {:.0?} to {:.0?})",
+        ready[STARTS / 2],
+        ready[0],
+        ready[STARTS - 1]
+    );
+    let server = place.start()?;
+    let agent = start_agent(scratch.path(), &place)?;
+    println!(
+        "agent: start to ready with its enrolment {:.0?}",
+        agent.ready_after
+    );
+
+    println!("\nidle for {} s", options.settle);
+    std::thread::sleep(Duration::from_secs(options.settle));
+    report("server", &server)?;
+    report("agent with gate", &agent)
+}
+
+fn start_agent(scratch: &Path, place: &Place) -> anyhow::Result<Running> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let token = runtime.block_on(place.token("idle-host", 1))?;
+    File::create(scratch.join("token"))?.write_all(token.as_bytes())?;
+    let engine = UnixListener::bind(scratch.join("docker.sock"))?;
+    std::thread::spawn(move || engine_that_says_ok(&engine));
+    let path = |name: &str| text(&scratch.join(name));
+    let (port, gate) = (place.address.port(), free_address()?);
+    let configuration = format!(
+        "server = \"https://localhost:{port}\"\nnames = [\"idle-host\"]\nlisten = \"{gate}\"\ntoken_file = \"{}\"\n\
+         docker_socket = \"{}\"\nfiles = \"{}\"\nstate = \"{}\"\n",
+        path("token")?,
+        path("docker.sock")?,
+        path("files")?,
+        path("state")?,
+    );
+    File::create(scratch.join("agent.toml"))?.write_all(configuration.as_bytes())?;
+    Running::start(
+        scratch,
+        "agent",
+        &["agent", "run", "--config", &path("agent.toml")?],
+    )
+}
+
+fn engine_that_says_ok(engine: &UnixListener) {
+    for stream in engine.incoming().map_while(Result::ok) {
+        let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK");
+    }
+}
+
+fn report(name: &str, running: &Running) -> anyhow::Result<()> {
+    let mib = |key| anyhow::Ok(running.status_kib(key)? as f64 / 1024.0);
+    println!(
+        "{name}: {:.1} MiB resident, of which {:.1} MiB are its own (RssAnon) and {:.1} MiB the program's file (RssFile); {} threads",
+        mib("VmRSS")?,
+        mib("RssAnon")?,
+        mib("RssFile")?,
+        running.threads()?,
+    );
+    Ok(())
+}
