@@ -83,7 +83,7 @@ impl World {
             addresses: vec!["10.20.0.0/16".parse().expect("a range")],
         };
         let random = SeededRandom::new(7);
-        let mut give = |kind| {
+        let give = |kind| {
             let text = JoinToken::draw(&random, authority.pins());
             let token = token(&text, kind, rules.clone(), now);
             runtime
