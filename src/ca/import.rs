@@ -9,7 +9,7 @@ use crate::keys::{IssuerKey, KeyError, is_for_ca};
 use crate::pki::cert::{ExtendedKeyUsage, KeyUsage};
 use crate::pki::{Certificate, CertificateError, PemError, PublicKeyError, SignatureError, pem};
 
-/// Why a CA was not taken over. Messages name what to do; [`FIX`] makes a new certificate for the same key.
+/// Why a CA was not taken over. Messages name what to do; `FIX` makes a new certificate for the same key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
     /// The file around the certificate.

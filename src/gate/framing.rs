@@ -20,7 +20,7 @@ pub enum Refusal {
     /// The HTTP/2 connection preface.
     #[error("HTTP/2 was not negotiated on this connection: use HTTP/1.1")]
     Http2,
-    /// A head above [`HEAD_BYTES_MAX`].
+    /// A head above `HEAD_BYTES_MAX`.
     #[error("the request head is larger than {HEAD_BYTES_MAX} bytes")]
     HeadTooLarge,
     /// A head that took too long.

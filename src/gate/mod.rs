@@ -4,7 +4,7 @@
 //! dockerd over its socket, which is opened by path each time. Certificates are swapped through a watch
 //! channel without touching a connection; a connection ends when the certificate that opened it does.
 //!
-//! **Invariants:** nothing reaches dockerd without a [`permit::Permit`]; no byte of a tunnel before
+//! **Invariants:** nothing reaches dockerd without a `Permit`; no byte of a tunnel before
 //! dockerd's 101; no body is ever collected; what is published was verified. This module never signs, never
 //! reads the CA, and keeps no state on disk.
 

@@ -11,7 +11,7 @@ pub const PATH_BYTES_MAX: usize = 8 * 1024;
 /// Why a path was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Longer than [`PATH_BYTES_MAX`].
+    /// Longer than `PATH_BYTES_MAX`.
     #[error("the path is longer than {PATH_BYTES_MAX} bytes")]
     TooLong,
     /// Not `/...`.

@@ -362,7 +362,7 @@ fn general_names(names: &[u8]) -> Result<Vec<San>, CsrError> {
     }
 }
 
-/// dNSName [2] and iPAddress [7] (RFC 5280 §4.2.1.6).
+/// dNSName (tag 2) and iPAddress (tag 7) (RFC 5280 §4.2.1.6).
 fn general_name(name: der::Tlv<'_>) -> Result<San, CsrError> {
     match name.tag {
         0x82 => Ok(San::Dns(String::from_utf8_lossy(name.value).parse::<DnsName>()?)),

@@ -26,10 +26,10 @@ pub struct RunArgs {
     /// Check the configuration and the CA's files, and end
     #[arg(long)]
     check_config: bool,
-    /// Address of HTTPS; may be given several times [default: [::]:8443]
+    /// Address of HTTPS; may be given several times; port 8443 of all addresses when not given
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<String>,
-    /// Address of plain HTTP, or "off" [default: [::]:8080]
+    /// Address of plain HTTP, or "off"; port 8080 of all addresses when not given
     #[arg(long, value_name = "ADDRESS:PORT")]
     http_listen: Option<String>,
     /// Form of log lines
