@@ -13,8 +13,7 @@ stop_all "$SUITE_DIR/processes"
 hosts_bridge_down
 
 # What dockerd leaves mounted when it is killed.
-while read -r target; do
-    umount "$target" || true
-done < <(findmnt --raw --noheadings --output TARGET | grep -F -e "$SUITE_DIR" -e "$RUN_DIR" | sort -r)
+unmount_below "$SUITE_DIR"
+unmount_below "$RUN_DIR"
 rm -rf --one-file-system "$SUITE_DIR/dockerd" "$SUITE_DIR/hosts"
 if ip link show "$HOSTS_BRIDGE" >/dev/null 2>&1; then fail "the bridge $HOSTS_BRIDGE is gone"; fi

@@ -49,6 +49,8 @@ host_base_build() {
         return
     fi
     [[ $suite == bookworm ]] || packages+=,docker-cli
+    # A build that was cut off may have left its /proc mounted.
+    unmount_below "$partial"
     rm -rf --one-file-system "$base" "$partial"
     # The script of sid fits every release; it is named because an older debootstrap does not know the newer ones.
     timeout 600 debootstrap --variant=minbase --include="$packages" "$suite" "$partial" "$(debian_mirror)" \
@@ -71,6 +73,14 @@ hosts_bridge_up() {
 }
 
 hosts_bridge_down() { ip link del "$HOSTS_BRIDGE" 2>/dev/null || true; }
+
+# unmount_below DIRECTORY: whatever is mounted in there, the deepest first.
+unmount_below() {
+    local target
+    while read -r target; do
+        umount "$target" || true
+    done < <(findmnt --raw --noheadings --output TARGET | awk -v below="$1/" 'index($0, below) == 1' | sort -r)
+}
 
 # The hosts of the suites: name, release, address. Each has another engine.
 # shellcheck disable=SC2034 # steps read it
