@@ -103,6 +103,7 @@ fn routes(host: &Credentials) -> Vec<Route> {
         route("GET", "/v1/audit", "/v1/audit", None, Who::Operator),
         route("GET", "/v1/whoami", "/v1/whoami", None, Who::AnyIdentity),
         route("GET", "/ca.pem", "/ca.pem", None, Who::Public),
+        route("GET", "/issuers/{file}", "/issuers/hosts.crt", None, Who::Public),
         route("GET", "/healthz", "/healthz", None, Who::Public),
         route("GET", "/readyz", "/readyz", None, Who::Public),
     ]

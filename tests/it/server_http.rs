@@ -328,6 +328,9 @@ async fn plain_http_serves_the_root_and_nothing_that_needs_tls() {
     tokio::spawn(connection);
     for (path, expected) in [
         ("/ca.pem", 200),
+        ("/issuers/hosts.crt", 200),
+        ("/issuers/clients.crt", 200),
+        ("/issuers/root.crt", 404),
         ("/healthz", 200),
         ("/v1/whoami", 404),
         ("/v1/tokens", 404),

@@ -1,12 +1,15 @@
-//! `GET /ca.pem`.
+//! `GET /ca.pem` and `GET /issuers/{file}`.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::super::Api;
+use super::super::problem::{ApiError, Problems};
 use crate::base::encoding::{hex, sha256};
+use crate::model::IssuerKind;
+use crate::wire::Code;
 
 /// The root certificate
 ///
@@ -32,4 +35,38 @@ pub(super) async fn ca_pem(State(api): State<Api>, headers: HeaderMap) -> Respon
         pem.to_owned(),
     )
         .into_response()
+}
+
+/// An issuer's certificate
+///
+/// What the authority information access of a leaf points to (RFC 5280 §4.2.2.1): for readers that were given the
+/// leaf alone. Public, over plain HTTP too; it is worth what the root it chains to is worth.
+#[utoipa::path(get, path = "/issuers/{file}", tag = "public",
+    params(("file" = String, Path, description = "`hosts.crt` or `clients.crt`")), responses(
+    (status = 200, description = "DER", body = Vec<u8>, content_type = "application/pkix-cert"),
+    Problems,
+))]
+pub(super) async fn issuer(State(api): State<Api>, Path(file): Path<String>) -> Result<Response, ApiError> {
+    let unknown = || {
+        ApiError::new(
+            Code::NotFound,
+            "there are /issuers/hosts.crt and /issuers/clients.crt",
+        )
+    };
+    let kind: IssuerKind = file
+        .strip_suffix(".crt")
+        .and_then(|kind| kind.parse().ok())
+        .ok_or_else(unknown)?;
+    let der = api
+        .service()
+        .authority()
+        .issuer(kind)
+        .certificate()
+        .der()
+        .to_vec();
+    let headers = [
+        (CONTENT_TYPE, "application/pkix-cert"),
+        (CACHE_CONTROL, "public, max-age=3600"),
+    ];
+    Ok((headers, der).into_response())
 }

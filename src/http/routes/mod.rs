@@ -39,6 +39,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(audit::list))
         .routes(routes!(whoami::whoami))
         .routes(routes!(ca::ca_pem))
+        .routes(routes!(ca::issuer))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
 }
@@ -47,6 +48,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
 pub(super) fn plain() -> Router<Api> {
     OpenApiRouter::new()
         .routes(routes!(ca::ca_pem))
+        .routes(routes!(ca::issuer))
         .routes(routes!(health::healthz))
         .into()
 }
