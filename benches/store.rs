@@ -62,7 +62,22 @@ impl Bench {
     }
 
     fn token(&self, uses: u32) -> Id {
-        let token = Token {
+        let token = self.new_token(uses);
+        let id = token.id;
+        self.run(1, vec![token], create_token);
+        id
+    }
+
+    /// An enrolment each, with a token of its own.
+    fn with_tokens(&self, count: usize) -> Vec<Enrollment> {
+        let tokens: Vec<Token> = (0..count).map(|_| self.new_token(1)).collect();
+        let enrollments = tokens.iter().map(|token| self.enrollment(token.id)).collect();
+        self.run(256, tokens, create_token);
+        enrollments
+    }
+
+    fn new_token(&self, uses: u32) -> Token {
+        Token {
             id: Id::draw(&*self.random),
             secret_sha256: self.random.bytes(),
             kind: IdentityKind::Host,
@@ -80,12 +95,7 @@ impl Bench {
             created_by: "bench".to_owned(),
             reason: String::new(),
             deleted_at: None,
-        };
-        let id = token.id;
-        self.runtime
-            .block_on(self.store.create_token(token, Actor::System, None))
-            .expect("a token is stored");
-        id
+        }
     }
 
     fn enrollment(&self, token: Id) -> Enrollment {
@@ -185,6 +195,11 @@ fn rules() -> NameRules {
     }
 }
 
+async fn create_token(store: Arc<SqliteStore>, token: Token) {
+    let created = store.create_token(token, Actor::System, None).await;
+    created.expect("a token is stored");
+}
+
 async fn enroll(store: Arc<SqliteStore>, enrollment: Enrollment) {
     let enrolled = store.enroll(enrollment).await.expect("an answer");
     assert!(matches!(enrolled, Enrolled::Issued { .. }), "{enrolled:?}");
@@ -225,11 +240,7 @@ fn enroll_with_a_token_each(bencher: divan::Bencher, callers: usize) {
     let bench = Bench::new(Naming::Numbered);
     bencher
         .counter(divan::counter::ItemsCount::new(items(callers)))
-        .with_inputs(|| {
-            (0..items(callers))
-                .map(|_| bench.enrollment(bench.token(1)))
-                .collect()
-        })
+        .with_inputs(|| bench.with_tokens(items(callers)))
         .bench_local_values(|work: Vec<Enrollment>| bench.run(callers, work, enroll));
 }
 

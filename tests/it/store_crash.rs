@@ -1,9 +1,11 @@
-//! A server that is killed at any moment has lost nothing it answered, and answers a repeated request
-//! with what it had stored.
+//! A server that is killed at any moment, or whose disk fails to sync, has lost nothing it answered, and
+//! answers a repeated request with what it had stored.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,12 +19,14 @@ use dockwarden::model::{
 };
 use dockwarden::pki::Serial;
 use dockwarden::store::sqlite::{Missing, SqliteStore};
-use dockwarden::store::{AuditFilter, Enrolled, Enrollment, Store};
+use dockwarden::store::{AuditFilter, Enrolled, Enrollment, Store, StoreError};
 
 /// Tells the child which database to write to.
 const DATABASE: &str = "DOCKWARDEN_TEST_CRASH_DATABASE";
 /// Tells the child which host to begin with.
 const FIRST: &str = "DOCKWARDEN_TEST_CRASH_FIRST";
+/// Tells the child after which host to end by itself.
+const LAST: &str = "DOCKWARDEN_TEST_CRASH_LAST";
 /// The child's own test.
 const CHILD: &str = "store_crash::child_enrols_until_it_is_killed";
 const ROUNDS: u32 = 20;
@@ -95,60 +99,90 @@ fn enrollment(number: u32) -> Enrollment {
     }
 }
 
-/// The child: enrols hosts `FIRST`, `FIRST` + 1, ... and prints each number with the serial it got.
+/// The child: enrols hosts `FIRST`, `FIRST` + 1, ... and prints each number with the serial it got. Asks
+/// again when it got none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started, and killed, by the tests of this file"]
 async fn child_enrols_until_it_is_killed() {
-    let (Ok(path), Ok(first)) = (std::env::var(DATABASE), std::env::var(FIRST)) else {
+    let Ok(path) = std::env::var(DATABASE) else {
         return;
     };
-    let store = SqliteStore::open(Path::new(&path), Missing::Refuse)
-        .await
-        .unwrap();
-    let store = Arc::new(store);
-    let next = Arc::new(AtomicU32::new(first.parse().unwrap()));
+    let number = |name| std::env::var(name).unwrap().parse::<u32>().unwrap();
+    let store = Arc::new(
+        SqliteStore::open(Path::new(&path), Missing::Refuse)
+            .await
+            .unwrap(),
+    );
+    let (next, last) = (Arc::new(AtomicU32::new(number(FIRST))), number(LAST));
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..CALLERS {
         let (store, next) = (store.clone(), next.clone());
-        callers.spawn(async move { enroll_for_ever(&store, &next).await });
+        callers.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number > last {
+                    break;
+                }
+                enroll(&store, number).await;
+            }
+        });
     }
     callers.join_all().await;
+    store.close().await;
 }
 
-async fn enroll_for_ever(store: &SqliteStore, next: &AtomicU32) {
+async fn enroll(store: &SqliteStore, number: u32) {
     loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
         let wanted = enrollment(number);
         let new = wanted.certificate.serial.clone();
-        let serial = match store.enroll(wanted).await.unwrap() {
-            Enrolled::Issued { .. } => new,
-            Enrolled::Repeated(certificate) => certificate.serial,
+        let serial = match store.enroll(wanted).await {
+            Ok(Enrolled::Issued { .. }) => new,
+            Ok(Enrolled::Repeated(certificate)) => certificate.serial,
+            Err(StoreError::Unavailable { why, .. }) => {
+                say(&format!("failed {why}"));
+                continue;
+            }
             other => panic!("host {number}: {other:?}"),
         };
-        writeln!(std::io::stdout().lock(), "\nack {number} {serial}").unwrap();
+        return say(&format!("ack {number} {serial}"));
     }
 }
 
+/// Whole lines, whatever the test harness has printed before.
+fn say(line: &str) {
+    writeln!(std::io::stdout().lock(), "\n{line}").unwrap();
+}
+
+/// Starts this test binary again, as the child; through `wrapper`, when that is not empty.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test starts itself again, as the process to kill"
 )]
-fn start_child(database: &Path, first: u32) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+fn start_child(
+    wrapper: &[&str],
+    database: &Path,
+    hosts: RangeInclusive<u32>,
+) -> (Child, BufReader<ChildStdout>) {
+    let itself = std::env::current_exe().unwrap();
+    let mut words: Vec<&OsStr> = wrapper.iter().map(OsStr::new).collect();
+    words.push(itself.as_os_str());
+    let mut child = Command::new(words[0])
+        .args(&words[1..])
         .args(["--exact", CHILD, "--ignored", "--nocapture", "--test-threads=1"])
         .env(DATABASE, database)
-        .env(FIRST, first.to_string())
+        .env(FIRST, hosts.start().to_string())
+        .env(LAST, hosts.end().to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap_or_else(|e| panic!("{:?} does not run ({e}): install it", words[0]));
     let output = BufReader::new(child.stdout.take().unwrap());
     (child, output)
 }
 
 /// Lets a child enrol, kills it `after` its first answer, and returns what it had answered.
 fn run_and_kill(database: &Path, first: u32, after: Duration) -> Vec<(u32, Serial)> {
-    let (mut child, mut output) = start_child(database, first);
+    let (mut child, mut output) = start_child(&[], database, first..=u32::MAX);
     let mut text = String::new();
     while !text.contains("ack ") {
         assert_ne!(
@@ -169,13 +203,18 @@ fn answered(line: &str) -> Option<(u32, Serial)> {
     Some((words.next()?.parse().ok()?, words.next()?.parse().unwrap()))
 }
 
-#[tokio::test]
-async fn whatever_was_answered_before_a_kill_is_there_afterwards() {
-    let directory = tempfile::tempdir().unwrap();
+async fn new_database(directory: &tempfile::TempDir) -> PathBuf {
     let database = directory.path().join("dockwarden.db");
     let store = SqliteStore::open(&database, Missing::Create).await.unwrap();
     store.create_token(token(), Actor::System, None).await.unwrap();
     store.close().await;
+    database
+}
+
+#[tokio::test]
+async fn whatever_was_answered_before_a_kill_is_there_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = new_database(&directory).await;
     let random: &dyn Random = &SeededRandom::new(20);
     let mut known: BTreeMap<u32, Serial> = BTreeMap::new();
     for round in 0..ROUNDS {
@@ -192,6 +231,34 @@ async fn whatever_was_answered_before_a_kill_is_there_afterwards() {
         check(&database, &known, round).await;
     }
     assert!(known.len() > 100, "the children did something");
+}
+
+/// Every connection's 20th sync fails. SQLite gives such a commit up; whoever shared it asks again, on a
+/// new connection.
+#[tokio::test]
+async fn a_sync_that_fails_is_no_answer_and_loses_none() {
+    const HOSTS: u32 = 1500;
+    let directory = tempfile::tempdir().unwrap();
+    let database = new_database(&directory).await;
+    let failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"];
+    let wrapper = [&failing[..], &["-e", "inject=fsync,fdatasync:error=EIO:when=20"]].concat();
+    let (mut child, mut output) = start_child(&wrapper, &database, 1..=HOSTS);
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success(), "{text}");
+    let failures: Vec<&str> = text.lines().filter(|line| line.starts_with("failed ")).collect();
+    let said = "failed the disk failed to read or write: look at the kernel's log (";
+    assert!(!failures.is_empty(), "no sync failed:\n{text}");
+    assert!(
+        failures.iter().all(|failure| failure.starts_with(said)),
+        "{failures:?}"
+    );
+    let known: BTreeMap<u32, Serial> = text.lines().filter_map(answered).collect();
+    assert!(
+        known.keys().copied().eq(1..=HOSTS),
+        "everybody is answered in the end"
+    );
+    check(&database, &known, 0).await;
 }
 
 async fn check(database: &Path, known: &BTreeMap<u32, Serial>, round: u32) {
