@@ -240,7 +240,15 @@ async fn a_sync_that_fails_is_no_answer_and_loses_none() {
     const HOSTS: u32 = 1500;
     let directory = tempfile::tempdir().unwrap();
     let database = new_database(&directory).await;
-    let failing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"];
+    let failing = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fsync,fdatasync",
+    ];
     let wrapper = [&failing[..], &["-e", "inject=fsync,fdatasync:error=EIO:when=20"]].concat();
     let (mut child, mut output) = start_child(&wrapper, &database, 1..=HOSTS);
     let mut text = String::new();
