@@ -1,6 +1,6 @@
 //! What server, and agent with gate, hold in memory when nothing happens, and how long they take to be ready.
 //!
-//! `cargo bench --bench idle [-- --settle SECONDS]`
+//! `cargo bench --bench idle [-- --settle SECONDS --agent-program PATH]`
 //!
 //! The server starts on a database that exists; the agent enrols at it, and its gate stands in front of a socket that
 //! this bench made. Resident memory is the kernel's own count (`VmRSS`), of which `RssFile` is the program itself,
@@ -28,6 +28,9 @@ struct Options {
     /// Seconds of rest before memory is read
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     settle: u64,
+    /// Another build of the program for the agent, such as the static one for hosts
+    #[arg(long, default_value = support::PROGRAM)]
+    agent_program: String,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -53,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         ready[STARTS - 1]
     );
     let server = place.start()?;
-    let agent = start_agent(scratch.path(), &place)?;
+    let agent = start_agent(&options.agent_program, scratch.path(), &place)?;
     println!(
         "agent: start to ready with its enrolment {:.0?}",
         agent.ready_after
@@ -65,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     report("agent with gate", &agent)
 }
 
-fn start_agent(scratch: &Path, place: &Place) -> anyhow::Result<Running> {
+fn start_agent(program: &str, scratch: &Path, place: &Place) -> anyhow::Result<Running> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -84,7 +87,8 @@ fn start_agent(scratch: &Path, place: &Place) -> anyhow::Result<Running> {
         path("state")?,
     );
     File::create(scratch.join("agent.toml"))?.write_all(configuration.as_bytes())?;
-    Running::start(
+    Running::start_program(
+        program,
         scratch,
         "agent",
         &["agent", "run", "--config", &path("agent.toml")?],

@@ -38,9 +38,18 @@ struct Options {
     /// Connections at a time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
     connections: u32,
+    /// Only keep-alive, or only a new connection each (for profilers)
+    #[arg(long, value_enum)]
+    only: Option<Kind>,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    KeepAlive,
+    NewConnection,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -68,34 +77,38 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     let token = place.token("*.load.test", USES_MAX).await?;
     let count = usize::try_from(options.enrolments)?;
     let began = clock();
-    let kept = Arc::new(requests("kept", count, &token));
-    let fresh = Arc::new(requests("fresh", count, &token));
+    let kinds = [Kind::KeepAlive, Kind::NewConnection];
+    let kinds = kinds
+        .into_iter()
+        .filter(|kind| options.only.is_none_or(|only| only == *kind));
+    let batches: Vec<_> = kinds
+        .map(|kind| (kind, Arc::new(requests(kind, count, &token))))
+        .collect();
+    let made = batches.len() * count;
     println!(
-        "{} keys and requests made before: {:.0} µs each",
-        2 * count,
-        micros(began.elapsed(), 2 * count)
+        "{made} keys and requests made before: {:.0} µs each",
+        micros(began.elapsed(), made)
     );
 
-    for (name, requests, reuse) in [("keep-alive", kept, true), ("new connection", fresh, false)] {
-        let result = run(&server, &target, requests, options.connections, reuse).await?;
-        println!("{}", result.line(name, &ceiling));
+    for (kind, requests) in batches {
+        let result = run(&server, &target, requests, options.connections, kind).await?;
+        println!("{}", result.line(kind, &ceiling));
     }
     println!("resident: {} KiB at its peak", server.status_kib("VmHWM")?);
     server.kill()?;
     let stored = stored(&place.database()).await?;
     ensure!(
-        stored == 2 * count,
-        "{stored} certificates in the database, {} were given out",
-        2 * count
+        stored == made,
+        "{stored} certificates in the database, {made} were given out"
     );
     println!("\nthe server was killed; all {stored} certificates are in the database");
     Ok(())
 }
 
 /// Whole HTTP requests, each with a key and a name of its own.
-fn requests(prefix: &str, count: usize, token: &str) -> Vec<Vec<u8>> {
+fn requests(kind: Kind, count: usize, token: &str) -> Vec<Vec<u8>> {
     let one = |index: usize| {
-        let name = format!("{prefix}-{index}.load.test");
+        let name = format!("{}-{index}.load.test", kind.name());
         let key = LeafKey::generate(KeyAlgorithm::EcdsaP256).expect("a key");
         let sans = [
             name.parse().expect("a name"),
@@ -126,7 +139,7 @@ async fn run(
     target: &Target,
     requests: Arc<Vec<Vec<u8>>>,
     connections: u32,
-    reuse: bool,
+    kind: Kind,
 ) -> anyhow::Result<Outcome> {
     let next = Arc::new(AtomicUsize::new(0));
     let server_before = server.processor_time()?;
@@ -138,7 +151,7 @@ async fn run(
                 target.clone(),
                 Arc::clone(&requests),
                 Arc::clone(&next),
-                reuse,
+                kind,
             ))
         })
         .collect();
@@ -162,7 +175,7 @@ async fn work(
     target: Target,
     requests: Arc<Vec<Vec<u8>>>,
     next: Arc<AtomicUsize>,
-    reuse: bool,
+    kind: Kind,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::new();
     let mut kept: Option<Connection> = None;
@@ -179,7 +192,7 @@ async fn work(
             String::from_utf8_lossy(body)
         );
         latencies.push(began.elapsed());
-        if reuse {
+        if kind == Kind::KeepAlive {
             kept = Some(connection);
         } else {
             connection.close().await;
@@ -192,14 +205,25 @@ fn micros(time: Duration, count: usize) -> f64 {
     time.as_secs_f64() * 1e6 / count as f64
 }
 
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::KeepAlive => "keep-alive",
+            Self::NewConnection => "new-connection",
+        }
+    }
+}
+
 impl Outcome {
-    fn line(&self, name: &str, ceiling: &ceiling::Ceiling) -> String {
+    fn line(&self, kind: Kind, ceiling: &ceiling::Ceiling) -> String {
         let count = self.latencies.len();
         let rate = count as f64 / self.took.as_secs_f64();
         let percentile = |part: usize| self.latencies[(count - 1) * part / 1000].as_secs_f64() * 1e3;
         format!(
-            "{name:15} {rate:6.0}/s = {:.0} % of the ceiling; p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms; processor time each: \
+            "{:15} {:6.0}/s = {:.0} % of the ceiling; p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms; processor time each: \
              server {:.0} µs + {:.0} µs in the kernel, load {:.0} µs",
+            kind.name(),
+            rate,
             rate / ceiling.all * 100.0,
             percentile(500),
             percentile(990),

@@ -39,6 +39,11 @@ pub struct Running {
 impl Running {
     /// Starts it and waits until it tells its service manager that it is ready.
     pub fn start(scratch: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_program(PROGRAM, scratch, name, arguments)
+    }
+
+    /// The same with another build of the program.
+    pub fn start_program(path: &str, scratch: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
         let (socket, log) = (scratch.join("notify"), scratch.join(format!("{name}.log")));
         // From an earlier start.
         let _ = std::fs::remove_file(&socket);
@@ -46,11 +51,11 @@ impl Running {
         notify.set_read_timeout(Some(Duration::from_millis(100)))?;
         let began = clock();
         let mut running = Self {
-            child: program(scratch, arguments)
+            child: program(path, scratch, arguments)
                 .env("NOTIFY_SOCKET", &socket)
                 .stderr(std::fs::File::create(&log)?)
                 .spawn()
-                .with_context(|| PROGRAM.to_owned())?,
+                .with_context(|| path.to_owned())?,
             ready_after: Duration::ZERO,
         };
         let mut message = [0; 1024];
@@ -134,8 +139,8 @@ pub fn processor_time(stat: &str) -> anyhow::Result<(Duration, Duration)> {
     clippy::disallowed_methods,
     reason = "a bench starts the program that it measures"
 )]
-fn program(scratch: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+fn program(path: &str, scratch: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path);
     // Nothing of the person who runs the bench.
     command
         .env_clear()
@@ -148,7 +153,7 @@ fn program(scratch: &Path, arguments: &[&str]) -> Command {
 
 /// Runs a command to its end and returns what it printed.
 pub fn run(scratch: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = program(scratch, arguments)
+    let output = program(PROGRAM, scratch, arguments)
         .output()
         .with_context(|| PROGRAM.to_owned())?;
     ensure!(
