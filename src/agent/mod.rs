@@ -12,6 +12,7 @@ pub mod checks;
 mod conditions;
 pub mod config;
 mod controller;
+pub mod daemon;
 pub mod desired;
 mod execute;
 mod observe;
