@@ -63,3 +63,7 @@ pub const REASON_CHARS_MAX: usize = 500;
 pub const REPORT_ITEMS_MAX: usize = 32;
 /// Characters of any text in a status report.
 pub const REPORT_CHARS_MAX: usize = 1000;
+/// Hosts that `/metrics` shows one by one, in the order of their names.
+pub const METRICS_HOSTS_MAX: usize = 2000;
+/// How long what `/metrics` read from the database is shown again before it is read again, at least.
+pub const METRICS_AGE_MIN: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ mod duration;
 pub mod encoding;
 mod ids;
 pub mod limits;
+pub mod metrics;
 mod random;
 
 pub use backoff::Backoff;

@@ -65,6 +65,19 @@ pub enum ConditionStatus {
     Unknown,
 }
 
+impl ConditionStatus {
+    /// As samples of a metric, the way kube-state-metrics writes conditions: a label for each status, with 1 for
+    /// this one and 0 for the others.
+    pub fn samples(self) -> [(&'static str, f64); 3] {
+        let holds = |status| f64::from(u8::from(self == status));
+        [
+            ("true", holds(Self::True)),
+            ("false", holds(Self::False)),
+            ("unknown", holds(Self::Unknown)),
+        ]
+    }
+}
+
 impl fmt::Display for ConditionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

@@ -89,6 +89,12 @@ impl Service {
     /// [`EnrollError`]. Failures are counted per source address; past the limit they are answered with
     /// [`EnrollError::RateLimited`] and no longer recorded.
     pub async fn enroll(&self, application: Application<'_>) -> Result<Enrollment, EnrollError> {
+        let result = self.try_enroll(application).await;
+        self.metrics.enrolled(&result);
+        result
+    }
+
+    async fn try_enroll(&self, application: Application<'_>) -> Result<Enrollment, EnrollError> {
         let now = self.clock.now();
         let refusal = match self.decide(application, now).await {
             Ok(enrollment) => return Ok(enrollment),

@@ -57,7 +57,7 @@ impl HostSeen {
 }
 
 /// The server's own identity is a host on paper only.
-fn is_server(row: &HostRow) -> bool {
+pub(super) fn is_server(row: &HostRow) -> bool {
     row.identity
         .labels
         .pairs()

@@ -9,6 +9,7 @@ mod error;
 mod failures;
 mod hosts;
 mod issue;
+pub mod metrics;
 mod names;
 mod own;
 mod renew;
@@ -62,6 +63,7 @@ pub struct Service {
     random: Arc<dyn Random>,
     tokens: token_cache::TokenCache,
     failures: failures::Failures,
+    metrics: metrics::Metrics,
 }
 
 impl Service {
@@ -81,6 +83,7 @@ impl Service {
             random,
             tokens: token_cache::TokenCache::default(),
             failures: failures::Failures::default(),
+            metrics: metrics::Metrics::default(),
         }
     }
 

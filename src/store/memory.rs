@@ -10,8 +10,8 @@ use super::cursor::{self, List};
 use super::op::{Answer, Op};
 use super::state::{State, is_waiting};
 use super::{
-    AuditFilter, Enrolled, Enrollment, HostRow, HostStatus, Renewal, Renewed, Store, StoreError,
-    canonical_name,
+    AuditFilter, CertificateCounts, Enrolled, Enrollment, HostRow, HostStatus, Renewal, Renewed, Store,
+    StoreError, canonical_name,
 };
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event, Record};
@@ -201,6 +201,16 @@ impl Store for MemoryStore {
         rows.sort_by_key(|(key, _)| *key);
         rows.retain(|(key, _)| after.is_none_or(|after| *key > after));
         Ok(cursor::page(List::Certificates, cursor::limit(&page), rows))
+    }
+
+    async fn certificate_counts(&self, now: Timestamp) -> Result<CertificateCounts, StoreError> {
+        let mut counts = CertificateCounts::new();
+        for (_, certificate) in self.lock().state.certificates() {
+            *counts
+                .entry((certificate.kind, certificate.status(now)))
+                .or_default() += 1;
+        }
+        Ok(counts)
     }
 
     async fn requests(&self, all: bool, page: PageRequest) -> Result<Page<PendingRequest>, StoreError> {

@@ -15,6 +15,7 @@ mod op;
 pub mod sqlite;
 mod state;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -23,8 +24,8 @@ use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event, Record};
 use crate::model::enrollment::{PendingRequest, RequestState};
 use crate::model::{
-    Certificate, CertificateFilter, HostReport, Identity, IdentityKind, Page, PageRequest, Token,
-    TokenProblem,
+    Certificate, CertificateFilter, CertificateStatus, HostReport, Identity, IdentityKind, Page, PageRequest,
+    Token, TokenProblem,
 };
 use crate::pki::{IdentityName, Serial};
 
@@ -151,6 +152,9 @@ pub struct HostRow {
     pub certificate: Option<Certificate>,
 }
 
+/// How many certificates there are, by kind and status.
+pub type CertificateCounts = BTreeMap<(IdentityKind, CertificateStatus), u64>;
+
 /// Which audit records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
@@ -267,6 +271,8 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
         page: PageRequest,
     ) -> Result<Page<Certificate>, StoreError>;
+    /// How many certificates of each kind have each status at `now`; combinations without any are left out.
+    async fn certificate_counts(&self, now: Timestamp) -> Result<CertificateCounts, StoreError>;
     /// Requests that wait for an operator, oldest first; with `all`, decided ones too.
     async fn requests(&self, all: bool, page: PageRequest) -> Result<Page<PendingRequest>, StoreError>;
     /// Audit records.

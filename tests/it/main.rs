@@ -21,6 +21,7 @@ mod server_command;
 mod server_enroll;
 mod server_http;
 mod server_log;
+mod server_metrics;
 mod source;
 #[cfg(feature = "server")]
 mod store_crash;

@@ -106,6 +106,7 @@ fn routes(host: &Credentials) -> Vec<Route> {
         route("GET", "/issuers/{file}", "/issuers/hosts.crt", None, Who::Public),
         route("GET", "/healthz", "/healthz", None, Who::Public),
         route("GET", "/readyz", "/readyz", None, Who::Public),
+        route("GET", "/metrics", "/metrics", None, Who::Public),
     ]
 }
 

@@ -332,6 +332,7 @@ async fn plain_http_serves_the_root_and_nothing_that_needs_tls() {
         ("/issuers/clients.crt", 200),
         ("/issuers/root.crt", 404),
         ("/healthz", 200),
+        ("/metrics", 200),
         ("/v1/whoami", 404),
         ("/v1/tokens", 404),
         ("/openapi.json", 404),

@@ -4,7 +4,7 @@
 # debian_packages_of SUITE: one a line.
 debian_packages_of() {
     case $1 in
-        unit) printf '%s\n' gcc libc6-dev openssl gnutls-bin strace ;;
+        unit) printf '%s\n' gcc libc6-dev openssl gnutls-bin strace prometheus ;;
         first-host)
             printf '%s\n' gcc libc6-dev openssl gnutls-bin curl iproute2 util-linux busybox-static debootstrap \
                 systemd-container docker.io python3 python3-venv

@@ -7,6 +7,7 @@ mod clients;
 mod enroll;
 mod health;
 mod hosts;
+mod metrics;
 pub(super) mod openapi;
 mod renew;
 mod requests;
@@ -42,6 +43,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(ca::issuer))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
 }
 
 /// The routes of plain HTTP.
@@ -50,5 +52,6 @@ pub(super) fn plain() -> Router<Api> {
         .routes(routes!(ca::ca_pem))
         .routes(routes!(ca::issuer))
         .routes(routes!(health::healthz))
+        .routes(routes!(metrics::metrics))
         .into()
 }

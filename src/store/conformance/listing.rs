@@ -15,6 +15,7 @@ super::on_every_store!(
     expiring_soon_is_neither_expired_nor_later,
     a_foreign_cursor_is_refused_by_every_list,
     a_page_holds_at_least_one_and_at_most_the_limit,
+    certificates_are_counted_as_the_list_shows_them,
 );
 
 /// Five hosts that expire in turn, of which the first was renewed, and a client.
@@ -177,4 +178,22 @@ async fn a_page_holds_at_least_one_and_at_most_the_limit(store: Arc<dyn Store>) 
     let page = store.requests(true, pages(u32::MAX)).await.unwrap();
     assert_eq!(page.items.len(), PAGE_MAX as usize);
     assert!(page.next.is_some());
+}
+
+async fn certificates_are_counted_as_the_list_shows_them(store: Arc<dyn Store>) {
+    fill(&*store).await;
+    for (number, kind) in [(60, IdentityKind::Client), (61, IdentityKind::Host)] {
+        let who = identity(number, kind, &format!("gone-{number}"));
+        let mut revoked = certificate(number, &who, number, hour(3));
+        revoked.revoked_at = Some(hour(4));
+        store.adopt(who, revoked, alice()).await.unwrap();
+    }
+    for hours in [0, 20, 26, 28, 100] {
+        let counts = store.certificate_counts(hour(hours)).await.unwrap();
+        let mut listed = std::collections::BTreeMap::new();
+        for found in certificates(&*store, CertificateFilter::default(), hour(hours)).await {
+            *listed.entry((found.kind, found.status(hour(hours)))).or_insert(0) += 1;
+        }
+        assert_eq!(counts, listed, "at {hours}");
+    }
 }

@@ -28,7 +28,10 @@ use self::failure::{unavailable, words};
 use self::read::Reader;
 use self::writer::{Writer, WriterHandle};
 use super::op::{Answer, Op};
-use super::{AuditFilter, Enrolled, Enrollment, HostRow, HostStatus, Renewal, Renewed, Store, StoreError};
+use super::{
+    AuditFilter, CertificateCounts, Enrolled, Enrollment, HostRow, HostStatus, Renewal, Renewed, Store,
+    StoreError,
+};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event, Record};
 use crate::model::enrollment::{PendingRequest, RequestState};
@@ -211,6 +214,10 @@ impl Store for SqliteStore {
         page: PageRequest,
     ) -> Result<Page<Certificate>, StoreError> {
         self.reader().certificates(&filter, now, &page).await
+    }
+
+    async fn certificate_counts(&self, now: Timestamp) -> Result<CertificateCounts, StoreError> {
+        self.reader().certificate_counts(now).await
     }
 
     async fn requests(&self, all: bool, page: PageRequest) -> Result<Page<PendingRequest>, StoreError> {

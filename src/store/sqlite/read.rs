@@ -9,13 +9,16 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::super::cursor::{self, List};
-use super::super::{AuditFilter, HostRow, StoreError};
+use super::super::{AuditFilter, CertificateCounts, HostRow, StoreError};
 use super::failure::{unavailable, words};
 use super::{rows, sql};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::Record;
 use crate::model::enrollment::PendingRequest;
-use crate::model::{Certificate, CertificateFilter, Identity, IdentityKind, Page, PageRequest, Token};
+use crate::model::{
+    Certificate, CertificateFilter, CertificateStatus, Identity, IdentityKind, IssuerKind, Page, PageRequest,
+    Token,
+};
 use crate::pki::{IdentityName, Serial};
 
 type Answer<T> = Result<T, StoreError>;
@@ -154,6 +157,29 @@ impl<'s> Reader<'s> {
         let rows = self.all(query.build()).await?;
         let certificates = collect(rows, |row| rows::certificate(row, 0), keyed)?;
         Ok(cursor::page(List::Certificates, limit, certificates))
+    }
+
+    /// See [`super::Store::certificate_counts`].
+    pub async fn certificate_counts(&self, now: Timestamp) -> Answer<CertificateCounts> {
+        use CertificateStatus::{Expired, Revoked, Superseded, Valid};
+        let mut counts = CertificateCounts::new();
+        for kind in [IdentityKind::Host, IdentityKind::Client] {
+            let query = sqlx::query(sql::COUNT_CERTIFICATES)
+                .bind(kind.as_str())
+                .bind(IssuerKind::from(kind).as_str())
+                .bind(now.as_millis());
+            let found = self.one(query, rows::counts::<5>).await?;
+            let [expired, revoked, both, live, current] = found.unwrap_or_default();
+            let of_kind = [
+                (Revoked, revoked),
+                (Expired, expired - both),
+                (Superseded, live - current),
+                (Valid, current),
+            ];
+            let some = of_kind.into_iter().filter(|(_, count)| *count > 0);
+            counts.extend(some.map(|(status, count)| ((kind, status), count)));
+        }
+        Ok(counts)
     }
 
     /// See [`super::Store::requests`].

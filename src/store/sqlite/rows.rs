@@ -129,6 +129,16 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("strings, numbers, lists and maps by string are always JSON")
 }
 
+/// `N` counts.
+pub fn counts<const N: usize>(row: &SqliteRow) -> Read<[u64; N]> {
+    let mut columns = Columns::new(row, 0, "count");
+    let mut counts = [0; N];
+    for count in &mut counts {
+        *count = columns.count()?;
+    }
+    Ok(counts)
+}
+
 /// A token, from `token_columns`.
 pub fn token(row: &SqliteRow) -> Read<Token> {
     let mut columns = Columns::new(row, 0, "token");

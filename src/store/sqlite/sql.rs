@@ -211,6 +211,16 @@ pub const CERTIFICATES_NAMED: &str = concat!(
     certificate_columns!(),
     " FROM certificate_name AS n CROSS JOIN certificate AS c ON c.id = n.certificate WHERE n.name = "
 );
+/// Of one kind, in one snapshot: expired, revoked, both of these, live, and live ones that nothing replaced. Only the
+/// last two look at the table, and only at what has not expired.
+pub const COUNT_CERTIFICATES: &str = "SELECT \
+     (SELECT count(*) FROM certificate WHERE kind = $1 AND not_after < $3), \
+     (SELECT count(*) FROM certificate WHERE issuer = $2 AND revoked_at IS NOT NULL), \
+     (SELECT count(*) FROM certificate WHERE issuer = $2 AND revoked_at IS NOT NULL AND not_after < $3), \
+     live, current \
+     FROM (SELECT count(*) AS live, COALESCE(sum(superseded_by IS NULL), 0) AS current \
+       FROM certificate INDEXED BY certificate_kind_expiry \
+       WHERE kind = $1 AND not_after >= $3 AND revoked_at IS NULL)";
 pub const REQUESTS: &str = concat!(
     "SELECT ",
     request_columns!(),

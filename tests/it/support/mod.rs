@@ -4,6 +4,7 @@ pub mod agent;
 pub mod desk;
 pub mod engine;
 pub mod gate;
+pub mod metrics;
 pub mod peer;
 pub mod pki;
 pub mod programs;
