@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::Child;
 
-/// How much of a program's output is kept: its end, bytes.
+/// How much of a program's output is kept unless it is said otherwise: its end, bytes.
 pub const OUTPUT_TAIL_BYTES: usize = 4096;
 /// How long a program that was asked to end (SIGTERM) has before it is killed.
 pub const KILL_AFTER: Duration = Duration::from_secs(2);
@@ -27,6 +27,19 @@ pub struct CommandLine {
     pub environment: BTreeMap<String, String>,
     /// How long it may take, everything it started included.
     pub timeout: Duration,
+    /// How much of its output is kept: its end, bytes.
+    pub output_bytes_max: usize,
+    /// Who it runs as, without further groups; `None`: as this process.
+    pub user: Option<RunAs>,
+}
+
+/// A user and a group, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunAs {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
 }
 
 impl CommandLine {
@@ -36,6 +49,8 @@ impl CommandLine {
             words: words.into_iter().map(Into::into).collect(),
             environment: BTreeMap::new(),
             timeout,
+            output_bytes_max: OUTPUT_TAIL_BYTES,
+            user: None,
         }
     }
 
@@ -48,6 +63,20 @@ impl CommandLine {
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With more of its output kept.
+    #[must_use]
+    pub fn keeping(mut self, output_bytes_max: usize) -> Self {
+        self.output_bytes_max = output_bytes_max;
+        self
+    }
+
+    /// As somebody else.
+    #[must_use]
+    pub fn as_user(mut self, user: RunAs) -> Self {
+        self.user = Some(user);
         self
     }
 }
@@ -70,7 +99,7 @@ pub enum Ending {
 pub struct Outcome {
     /// How it ended.
     pub ending: Ending,
-    /// The end of what it wrote to stdout and stderr, at most [`OUTPUT_TAIL_BYTES`].
+    /// The end of what it wrote to stdout and stderr, at most [`CommandLine::output_bytes_max`].
     pub output_tail: String,
 }
 
@@ -117,7 +146,7 @@ pub struct RealPrograms;
 impl Programs for RealPrograms {
     async fn run(&self, command: &CommandLine) -> Outcome {
         match start(command) {
-            Ok(running) => running.finish(command.timeout).await,
+            Ok(running) => running.finish(command).await,
             Err(error) => Outcome {
                 ending: Ending::NotStarted(error.to_string()),
                 output_tail: String::new(),
@@ -137,7 +166,12 @@ fn start(command: &CommandLine) -> io::Result<Running> {
     let passed_on = PASSED_ON
         .into_iter()
         .filter_map(|name| Some((name, std::env::var_os(name)?)));
-    let child = tokio::process::Command::new(program)
+    let mut child = tokio::process::Command::new(program);
+    if let Some(user) = command.user {
+        // Further groups are dropped, too: the standard library does that for every change of user by root.
+        child.uid(user.uid).gid(user.gid);
+    }
+    let child = child
         .args(arguments)
         .env_clear()
         .envs(passed_on)
@@ -160,8 +194,9 @@ struct Running {
 }
 
 impl Running {
-    async fn finish(mut self, timeout: Duration) -> Outcome {
-        let mut tail = Tail::default();
+    async fn finish(mut self, command: &CommandLine) -> Outcome {
+        let timeout = command.timeout;
+        let mut tail = Tail::of(command.output_bytes_max);
         let ending = {
             let read = tail.follow(&mut self.output);
             tokio::pin!(read);
@@ -228,11 +263,14 @@ fn exit_ending(status: io::Result<ExitStatus>) -> Ending {
     }
 }
 
-/// The end of what was written.
-#[derive(Default)]
-struct Tail(Vec<u8>);
+/// The end of what was written, and how long it may become.
+struct Tail(Vec<u8>, usize);
 
 impl Tail {
+    fn of(bytes_max: usize) -> Self {
+        Self(Vec::new(), bytes_max)
+    }
+
     async fn follow(&mut self, output: &mut pipe::Receiver) {
         let mut buffer = [0; 1024];
         while let Ok(length @ 1..) = output.read(&mut buffer).await {
@@ -242,7 +280,7 @@ impl Tail {
 
     fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
-        let excess = self.0.len().saturating_sub(OUTPUT_TAIL_BYTES);
+        let excess = self.0.len().saturating_sub(self.1);
         self.0.drain(..excess);
     }
 
@@ -300,6 +338,28 @@ mod tests {
         assert!(outcome.succeeded(), "{:?}", outcome.ending);
         assert_eq!(outcome.output_tail.len(), OUTPUT_TAIL_BYTES);
         assert!(outcome.output_tail.ends_with("last\n"));
+        let line = "yes flood | head -c 10000; echo; echo last";
+        let outcome = RealPrograms
+            .run(&CommandLine::shell(line, LONG).keeping(8000))
+            .await;
+        assert_eq!(outcome.output_tail.len(), 8000);
+    }
+
+    #[tokio::test]
+    async fn a_program_can_be_run_as_somebody_else() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: only root can run programs as somebody else");
+            return;
+        }
+        let nobody = RunAs {
+            uid: 65534,
+            gid: 65533,
+        };
+        let command = CommandLine::new(["id"], LONG).as_user(nobody);
+        let said = RealPrograms.run(&command).await.output_tail;
+        let groups = said.split("groups=").nth(1).unwrap_or_default().trim();
+        assert!(said.contains("uid=65534") && said.contains("gid=65533"), "{said}");
+        assert!(groups.starts_with("65533") && !groups.contains(','), "{said}");
     }
 
     #[tokio::test]

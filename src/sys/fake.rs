@@ -1,10 +1,14 @@
-//! A disk in memory that can fail, stop, tear a write, or lose what was not synced: at any step it is told to.
+//! Stand-ins for the machine. First of all: a disk in memory that can fail, stop, tear a write, or lose what was not synced: at any step it is told to.
+
+mod units;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+pub use units::{FakeServices, FakeUnits};
 
 use super::Disk;
 

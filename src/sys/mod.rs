@@ -6,16 +6,20 @@ mod disk;
 pub mod fake;
 pub mod files;
 pub mod host;
+pub mod services;
 pub mod systemd;
+pub mod units;
 pub mod versions;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use command::{CommandLine, Ending, Outcome, Programs, RealPrograms};
+pub use command::{CommandLine, Ending, Outcome, Programs, RealPrograms, RunAs};
 pub use disk::RealDisk;
 pub use files::{Access, FileError, Files, Lock};
 pub use host::{Host, HostFacts, RealHost};
+pub use services::{RealServices, ServiceManager, ServiceState, Services};
+pub use units::{RealUnits, Scope, UnitError, UnitId, UnitState, Units};
 pub use versions::{VERSIONS_KEPT, VersionFile, Versions};
 
 /// What is asked of a file system: few, small operations, so that a test can fail or stop at each of them.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::base::Timestamp;
+pub use crate::sys::{Scope, ServiceManager};
 
 /// Everything that was found of one dockerd.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,14 @@ pub struct DaemonFacts {
     pub engine: EngineFacts,
     /// The TCP ports that this dockerd, or the socket unit in front of it, listens on.
     pub listeners: Vec<Listener>,
+}
+
+impl DaemonFacts {
+    /// Whether it does not run, but would be started by the next connection to a socket that systemd holds.
+    pub fn starts_on_use(&self) -> bool {
+        let sockets = self.unit.iter().flat_map(|unit| &unit.sockets);
+        self.state == DaemonState::Stopped && sockets.into_iter().any(|socket| socket.active)
+    }
 }
 
 /// Who starts dockerd.
@@ -60,29 +69,6 @@ pub enum Layout {
     Unrecognised(String),
 }
 
-/// Whose systemd unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The machine's.
-    System,
-    /// A user's: rootless Docker.
-    User {
-        /// Whose.
-        uid: u32,
-        /// `XDG_RUNTIME_DIR` of that user.
-        runtime_directory: PathBuf,
-    },
-}
-
-/// A manager of service scripts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServiceManager {
-    /// `rc-service NAME restart`.
-    OpenRc,
-    /// `service NAME restart`.
-    SysV,
-}
-
 /// Whether dockerd runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DaemonState {
@@ -102,8 +88,10 @@ pub enum DaemonState {
 pub struct DaemonProcess {
     /// Its number.
     pub pid: u32,
-    /// When it was started. With the number, names this one process for ever.
+    /// When it was started. Moves when the machine's clock is set: [`DaemonProcess::start_ticks`] does not.
     pub started_at: Timestamp,
+    /// When it was started, in clock ticks after the boot. With the number, names one process of this boot.
+    pub start_ticks: u64,
     /// The user it runs as.
     pub uid: u32,
     /// The command line: program first.
@@ -144,8 +132,8 @@ pub struct Unit {
     pub drop_ins: Vec<UnitFile>,
     /// Where a drop-in of ours belongs: `/etc/systemd/system/docker.service.d`.
     pub drop_in_directory: PathBuf,
-    /// The socket unit that starts it, `docker.socket`.
-    pub socket: Option<SocketUnit>,
+    /// The socket units that start it: `docker.socket`, and what people add for TCP.
+    pub sockets: Vec<SocketUnit>,
     /// Whether systemd has not read the files since they changed (`NeedDaemonReload`).
     pub needs_reload: bool,
 }
