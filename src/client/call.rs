@@ -28,8 +28,8 @@ const NO_OFFSET: i64 = i64::MIN;
 /// A client of one server with one identity. Cheap to make: make a new one for a new certificate, so that
 /// no connection goes on presenting the old one.
 pub struct Client {
-    server: ServerUrl,
-    tls: Arc<ClientConfig>,
+    pub(super) server: ServerUrl,
+    pub(super) tls: Arc<ClientConfig>,
     clock: Arc<dyn Clock>,
     idle: Mutex<Option<(Timestamp, Connection)>>,
     offset_ms: AtomicI64,
@@ -47,8 +47,8 @@ impl std::fmt::Debug for Client {
 /// An answer whose body was read.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 impl Client {
@@ -167,7 +167,7 @@ impl Client {
         (fresh && connection.sender.is_ready()).then_some(connection)
     }
 
-    fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
+    pub(super) fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -185,7 +185,7 @@ impl Client {
             .expect("paths are percent-encoded and the authority was parsed")
     }
 
-    async fn read(&self, body: Incoming) -> Result<Bytes, Error> {
+    pub(super) async fn read(&self, body: Incoming) -> Result<Bytes, Error> {
         match Limited::new(body, RESPONSE_BYTES_MAX).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(e) if e.is::<LengthLimitError>() => Err(Error::too_large(&self.server)),
@@ -217,7 +217,7 @@ impl Client {
         })
     }
 
-    fn refusal(&self, answer: &Answer) -> Error {
+    pub(super) fn refusal(&self, answer: &Answer) -> Error {
         let server = self.server.clone();
         if answer.status.is_redirection() {
             let what = format!("status {}, a redirect, which is never followed", answer.status);

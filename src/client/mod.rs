@@ -5,12 +5,14 @@
 mod call;
 mod connection;
 mod error;
+mod feed;
 mod query;
 mod routes;
 mod url;
 
 pub use call::{Client, IDLE_CONNECTION_MAX};
 pub use error::Error;
+pub use feed::{FEED_EVENT_BYTES_MAX, FEED_SILENCE_MAX, Feed, FeedEvent};
 pub use routes::Enrolled;
 pub use url::{ServerUrl, UrlError};
 

@@ -7,12 +7,13 @@ use super::call::encode;
 use super::query::{segment, with};
 use super::{Client, Error};
 use crate::base::Id;
-use crate::model::HostReport;
+use crate::model::{FeedApplied, HostReport};
 use crate::pki::Serial;
 use crate::wire::{
-    AuditList, AuditQuery, CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken,
-    Decided, EnrollRequest, HostDetail, HostList, Issued, PageQuery, Pending, RenewRequest, RequestList,
-    StatusAnswer, TokenList, TokenRequest, WhoAmI,
+    Applied, AppliedQuery, AuditList, AuditQuery, CertificateDetail, CertificateList, CertificateQuery,
+    ClientList, CreatedToken, Decided, EnrollRequest, FeedKnown, FeedTaken, HostDetail, HostList, Issued,
+    PageQuery, Pending, RenewRequest, RequestList, RevokeRequest, RevokeShown, Revoked, StatusAnswer,
+    TokenList, TokenRequest, WhoAmI,
 };
 
 /// The answer to an enrolment.
@@ -48,6 +49,40 @@ impl Client {
     /// `GET /v1/certificates/{serial}`.
     pub async fn certificate(&self, serial: &Serial) -> Result<CertificateDetail, Error> {
         self.get(&format!("/v1/certificates/{serial}")).await
+    }
+
+    /// `POST /v1/certificates/{serial}/revoke`. May be repeated.
+    pub async fn revoke_serial(&self, serial: &Serial, request: &RevokeRequest) -> Result<Revoked, Error> {
+        let path = format!("/v1/certificates/{serial}/revoke");
+        self.send(Method::POST, &path, request).await
+    }
+
+    /// `POST /v1/certificates/revoke`. May be repeated.
+    pub async fn revoke_shown(&self, request: &RevokeShown) -> Result<Revoked, Error> {
+        self.send(Method::POST, "/v1/certificates/revoke", request).await
+    }
+
+    /// `POST /v1/identities/{name}/revoke`: all its certificates. May be repeated.
+    pub async fn revoke_identity(&self, name: &str, request: &RevokeRequest) -> Result<Revoked, Error> {
+        let path = format!("/v1/identities/{}/revoke", segment(name));
+        self.send(Method::POST, &path, request).await
+    }
+
+    /// `GET /v1/feed/applied`: who has applied a number of the feed.
+    pub async fn applied(&self, query: &AppliedQuery) -> Result<Applied, Error> {
+        self.get(&with("/v1/feed/applied", query)).await
+    }
+
+    /// `PUT /v1/feed/applied`: how far the host that this client shows has come.
+    pub async fn put_applied(&self, applied: &FeedApplied) -> Result<(), Error> {
+        self.call(Method::PUT, "/v1/feed/applied", encode(applied))
+            .await
+            .map(drop)
+    }
+
+    /// `POST /v1/feed/known`: gives back what the server lost.
+    pub async fn give_back(&self, known: &FeedKnown) -> Result<FeedTaken, Error> {
+        self.send(Method::POST, "/v1/feed/known", known).await
     }
 
     /// `GET /v1/hosts`: one page, by name; those the caller may reach.

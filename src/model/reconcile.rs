@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::FeedApplied;
 use crate::base::Timestamp;
 use crate::pki::Serial;
 
@@ -154,6 +155,9 @@ pub struct HostReport {
     pub renew_at: Option<Timestamp>,
     /// The host's clock minus the server's, milliseconds, as last seen.
     pub clock_offset_ms: Option<i64>,
+    /// How far it has come with the feed; absent from agents that do not follow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocations: Option<FeedApplied>,
     /// The conditions, each kind at most once.
     pub conditions: Vec<Condition>,
 }

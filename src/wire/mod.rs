@@ -3,14 +3,22 @@
 
 mod certificates;
 mod enroll;
+pub mod feed;
 mod hosts;
 mod problem;
+mod revoke;
 mod tokens;
 
+pub use crate::model::FeedApplied;
 pub use certificates::{CertificateDetail, CertificateList, CertificateQuery, CertificateView};
 pub use enroll::{EnrollRequest, Issued, Pending, RenewRequest};
+pub use feed::{
+    Applied, AppliedQuery, FeedChange, FeedChangeKind, FeedHeartbeat, FeedHello, FeedKnown, FeedLost,
+    FeedQuery, FeedRevoked, FeedSnapshot, FeedTaken, MissingHost,
+};
 pub use hosts::{ClientList, ClientView, HostDetail, HostList, HostView, StatusAnswer};
 pub use problem::{Code, PROBLEM_JSON, Problem};
+pub use revoke::{RevokeRequest, RevokeShown, Revoked, RevokedView};
 pub use tokens::{
     AuditList, AuditQuery, AuditView, CreatedToken, Decided, Health, PageQuery, RequestList, RequestQuery,
     RequestView, TokenList, TokenRequest, TokenView, WhoAmI,

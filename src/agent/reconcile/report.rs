@@ -41,6 +41,7 @@ impl Reconciler {
                 .filter(|point| pair.is_some_and(|p| p.serial == point.serial))
                 .map(|p| p.at),
             clock_offset_ms: self.world.server.clock_offset_ms(),
+            revocations: None,
             conditions: self.conditions.clone(),
         }
     }

@@ -172,6 +172,7 @@ mod tests {
                 served: None,
                 renew_at: None,
                 clock_offset_ms: Some(200),
+                revocations: None,
                 conditions: vec![
                     condition(
                         ConditionKind::Enrolled,

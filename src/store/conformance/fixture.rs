@@ -187,6 +187,7 @@ pub fn status(host: Id, generation: u64, now: Timestamp) -> HostStatus {
             served: None,
             renew_at: Some(now),
             clock_offset_ms: Some(-7),
+            revocations: None,
             conditions: Vec::new(),
         },
     }
