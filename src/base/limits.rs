@@ -11,6 +11,12 @@ pub const API_BODY_BYTES_MAX: usize = 256 * 1024;
 pub const CSR_BYTES_MAX: usize = 16 * 1024;
 /// The largest PEM file that is read (CA bundles included), bytes.
 pub const PEM_BYTES_MAX: usize = 1024 * 1024;
+/// The largest CRL that is read, bytes of DER: five million certificates.
+pub const CRL_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The largest OCSP request, bytes of DER.
+pub const OCSP_REQUEST_BYTES_MAX: usize = 8 * 1024;
+/// Certificates one OCSP request may ask about.
+pub const OCSP_CERT_IDS_MAX: usize = 16;
 /// Subject alternative names in one certificate.
 pub const SANS_MAX: usize = 100;
 /// The longest a host or client certificate may be valid: 825 days, and one for backdating.

@@ -349,7 +349,7 @@ fn first_common_name(name: &X509Name<'_>) -> Option<String> {
     name.iter_common_name().next()?.as_str().ok().map(str::to_owned)
 }
 
-fn name_text(name: &[u8]) -> String {
+pub(crate) fn name_text(name: &[u8]) -> String {
     X509Name::from_der(name).map_or_else(|_| "(unreadable)".into(), |(_, name)| name.to_string())
 }
 

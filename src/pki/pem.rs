@@ -127,7 +127,12 @@ pub fn encode_certificate(der: &[u8]) -> String {
 
 /// Every block of the file, at least one.
 pub(crate) fn blocks(pem: &[u8]) -> Result<Vec<Block>, PemError> {
-    if pem.len() > PEM_BYTES_MAX {
+    blocks_up_to(pem, PEM_BYTES_MAX)
+}
+
+/// Every block of a file of at most `bytes_max` bytes, at least one.
+pub(crate) fn blocks_up_to(pem: &[u8], bytes_max: usize) -> Result<Vec<Block>, PemError> {
+    if pem.len() > bytes_max {
         return Err(PemError::TooLarge(pem.len()));
     }
     let mut blocks = Vec::new();

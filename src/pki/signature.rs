@@ -66,6 +66,20 @@ impl SignatureAlgorithm {
         }
     }
 
+    /// The AlgorithmIdentifier, DER, of what an issuer's key of this kind signs with: SHA-256, and SHA-384 under
+    /// P-384.
+    #[cfg(any(test, feature = "server"))]
+    pub(crate) fn identifier_of(key: Key) -> &'static [u8] {
+        match key {
+            Key::EcdsaP256 => &[0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
+            Key::EcdsaP384 => &[0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3],
+            Key::Rsa2048 | Key::Rsa3072 | Key::Rsa4096 => &[
+                0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11, 5, 0,
+            ],
+            Key::Ed25519 => &[0x30, 5, 6, 3, 0x2b, 0x65, 0x70],
+        }
+    }
+
     /// Checks `signature` over `message` under `key`.
     pub fn verify(self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         let algorithm = self
