@@ -1,10 +1,24 @@
 //! What dockerd should be told, and which files have to change for it. See `docs/adr/0006-flags-stay-flags.md`.
+//!
+//! Pure: facts in, bytes out. Each layout reads where its flags are written down, [`settings`] decides, and the layout
+//! writes the decision back.
+
+pub mod daemon_json;
+pub mod environment;
+pub mod exec_start;
+pub mod flags;
+mod layouts;
+pub mod settings;
+pub mod unit_file;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The name of our systemd drop-in.
-pub const DROP_IN_NAME: &str = "50-dockwarden.conf";
+use super::facts::DaemonFacts;
+
+/// The name of our systemd drop-in. Drop-ins are applied in the order of their names, and the one that
+/// `systemctl edit` makes is called `override.conf`: ours has to come after it.
+pub const DROP_IN_NAME: &str = "zz-dockwarden.conf";
 
 /// What dockerd is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,4 +63,96 @@ pub enum Refusal {
     /// Who starts dockerd is not known.
     #[error("{0}")]
     Unrecognised(String),
+    /// The configuration file is not what dockerd reads.
+    #[error("{}:{line}:{column}: {why}; dockerd does not start with it: correct it", .path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// A key of ours that dockerd does not accept as it stands.
+    #[error("{}: the key {key:?}: {why}; dockerd does not start with it: correct it", .path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The key as written.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A setting of others in two places.
+    #[error(
+        "{key} is set in {} and by flag in {}: dockerd does not start then; remove one of the two",
+        .path.display(), .place.display()
+    )]
+    Twice {
+        /// The setting.
+        key: String,
+        /// The configuration file.
+        path: PathBuf,
+        /// Where the flag is.
+        place: PathBuf,
+    },
+    /// Certificate and key in two places, which no write can change together.
+    #[error(
+        "--{flag} is a flag in {}, and {key} is in {}: dockerd could not start between the two writes; put both into one place",
+        .place.display(), .path.display()
+    )]
+    Split {
+        /// The one that is a flag.
+        flag: String,
+        /// Where it is.
+        place: PathBuf,
+        /// The one that is in the file.
+        key: String,
+        /// The configuration file.
+        path: PathBuf,
+    },
+    /// A unit that is not understood.
+    #[error("{}: {why}", .path.display())]
+    Unit {
+        /// The file.
+        path: PathBuf,
+        /// What was seen and what to do.
+        why: String,
+    },
+    /// Flags that come from where they cannot be changed.
+    #[error(
+        "dockerd was started with {flag}, and no file of options says so: whatever starts it does; take the flag out \
+         there, and dockwarden writes the setting into {}", .path.display()
+    )]
+    Fixed {
+        /// The flag as given.
+        flag: String,
+        /// The configuration file.
+        path: PathBuf,
+    },
+    /// The certificates are where this dockerd cannot use them.
+    #[error("{}: {why}", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
 }
+
+/// Decides what has to change so that dockerd listens where `wanted` says, with the certificate of `wanted`, and asks
+/// every client for one. Nothing changes when it does so already.
+///
+/// After each prefix of the changes dockerd can be started if it could be before, and it never listens on a TCP port
+/// without asking for certificates if it did not before.
+///
+/// # Errors
+/// When what is there is not understood, or is broken in a way that is not ours to decide. Nothing is changed then.
+pub fn arrange(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Refusal> {
+    layouts::arrange(facts, wanted)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Each layout: where its flags are written down, and how a change of them is.
+
+mod rootless;
+mod unit;
+
+use std::path::{Path, PathBuf};
+
+use super::daemon_json::DaemonJson;
+use super::flags::{self, Flag};
+use super::settings::{self, Settled, Told};
+use super::{Arrangement, FileChange, Refusal, Wanted};
+use crate::agent::daemon::facts::{DaemonFacts, Layout, Scope};
+
+/// Where dockerd listens when nothing says so.
+const SOCKET: &str = "unix:///var/run/docker.sock";
+/// What the snap may read and keeps over its updates.
+const SNAP_FILES: &str = "/var/snap/docker/common";
+
+/// Decides by layout.
+pub(super) fn arrange(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Refusal> {
+    if !wanted.directory.is_absolute() {
+        return Err(Refusal::Directory {
+            path: wanted.directory.clone(),
+            why: "dockerd needs an absolute path to its certificates".to_owned(),
+        });
+    }
+    match &facts.layout {
+        Layout::Unrecognised(why) => Err(Refusal::Unrecognised(why.clone())),
+        Layout::Systemd { unit, scope: scope @ Scope::System } => unit::arrange(facts, wanted, unit, scope),
+        Layout::Systemd { unit, scope } => rootless::arrange(facts, wanted, unit, scope),
+        Layout::Snap { .. } => arrange_snap(facts, wanted),
+        Layout::Service { .. } | Layout::Plain { .. } => arrange_fixed(facts, wanted),
+    }
+}
+
+/// The snap owns the command line; its configuration file is ours to change.
+fn arrange_snap(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Refusal> {
+    if !wanted.directory.starts_with(SNAP_FILES) {
+        return Err(Refusal::Directory {
+            path: wanted.directory.clone(),
+            why: format!("the snap may not read this directory: set files = \"{SNAP_FILES}/dockwarden\" in agent.toml"),
+        });
+    }
+    arrange_fixed(facts, wanted)
+}
+
+/// Where the flags cannot be changed, everything goes into the file, or nothing is done.
+fn arrange_fixed(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Refusal> {
+    let argv = running_argv(facts)?;
+    let words = argv[1..].to_vec();
+    let place = PathBuf::from("the command line");
+    let flags = parse_flags(&words, &place)?;
+    let mut json = config_file(facts, &flags, &place)?;
+    let settled = settings::settle(&told(&flags, words.len(), &place, &[], SOCKET), &mut json, wanted)?;
+    refuse_fixed(&settled, &flags, &words, &json)?;
+    let changes = file_change(facts, &json)?.into_iter().collect();
+    finish(facts, json, settled, argv, changes)
+}
+
+/// A flag that would have to change where it cannot.
+fn refuse_fixed(settled: &Settled, flags: &[Flag], words: &[String], json: &DaemonJson) -> Result<(), Refusal> {
+    let touched = |at: usize| settled.edit.slots[at].dropped || !settled.edit.slots[at].then.is_empty();
+    let flag = flags.iter().find(|flag| flag.words.clone().any(touched));
+    match flag {
+        Some(flag) => Err(Refusal::Fixed {
+            flag: words[flag.words.clone()].join(" "),
+            path: json.path().to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The command line as it runs; only the program where nothing runs.
+fn running_argv(facts: &DaemonFacts) -> Result<Vec<String>, Refusal> {
+    let running = facts.process.as_ref().map(|process| process.argv.clone());
+    let program = facts.program.as_ref().map(|program| vec![program.path.display().to_string()]);
+    running.filter(|argv| !argv.is_empty()).or(program).ok_or_else(|| {
+        Refusal::Unrecognised("dockerd does not run, and its program was not found: start it once".to_owned())
+    })
+}
+
+fn parse_flags(words: &[String], place: &Path) -> Result<Vec<Flag>, Refusal> {
+    flags::parse(words).map_err(|why| Refusal::Unit {
+        path: place.to_owned(),
+        why: format!("{why}; dockerd does not start with it: correct it"),
+    })
+}
+
+fn told<'a>(flags: &'a [Flag], words: usize, place: &Path, handed: &'a [String], socket: &str) -> Told<'a> {
+    Told {
+        flags,
+        words,
+        place: place.to_owned(),
+        handed,
+        socket: socket.to_owned(),
+    }
+}
+
+/// The configuration file that these flags lead to. What is known of it is what was looked at.
+fn config_file(facts: &DaemonFacts, flags: &[Flag], place: &Path) -> Result<DaemonJson, Refusal> {
+    let named = flags.iter().rev().find(|flag| flag.name == "config-file");
+    let found = &facts.config_file;
+    if let Some(flag) = named.filter(|flag| Path::new(&flag.value) != found.path) {
+        return Err(Refusal::Unit {
+            path: place.to_owned(),
+            why: format!(
+                "it names {} as dockerd's configuration, and dockerd runs with {}: restart it once, so that both are one",
+                flag.value,
+                found.path.display()
+            ),
+        });
+    }
+    DaemonJson::parse(&found.path, found.contents.as_deref())
+}
+
+fn file_change(facts: &DaemonFacts, json: &DaemonJson) -> Result<Option<FileChange>, Refusal> {
+    let after = json.bytes()?;
+    let before = facts.config_file.contents.clone();
+    Ok((before != after).then(|| FileChange {
+        path: facts.config_file.path.clone(),
+        before,
+        after,
+        reload_units: false,
+    }))
+}
+
+fn finish(
+    facts: &DaemonFacts,
+    json: DaemonJson,
+    settled: Settled,
+    argv: Vec<String>,
+    changes: Vec<FileChange>,
+) -> Result<Arrangement, Refusal> {
+    Ok(Arrangement {
+        changes,
+        argv,
+        config_path: facts.config_file.path.clone(),
+        config: json.bytes()?.unwrap_or_default(),
+        notes: settled.notes,
+    })
+}
