@@ -121,14 +121,19 @@ impl DaemonJson {
         if text.trim().is_empty() {
             return Ok(file);
         }
-        let value: Value =
-            serde_json::from_str(&text).map_err(|error| refuse(error.line(), error.column(), json_reason(&error)))?;
+        let value: Value = serde_json::from_str(&text)
+            .map_err(|error| refuse(error.line(), error.column(), json_reason(&error)))?;
         let Value::Object(values) = value else {
             return Err(refuse(1, 1, "dockerd wants an object, { ... }, here".to_owned()));
         };
         // INVARIANT: what serde_json takes is strict JSON, a part of what the tree's parser takes.
-        let tree = CstRootNode::parse(&text, &ParseOptions::default())
-            .map_err(|error| refuse(error.line_display(), error.column_display(), error.kind().to_string()))?;
+        let tree = CstRootNode::parse(&text, &ParseOptions::default()).map_err(|error| {
+            refuse(
+                error.line_display(),
+                error.column_display(),
+                error.kind().to_string(),
+            )
+        })?;
         file.tree = Some(tree);
         file.values = values;
         file.check_keys()?;
@@ -147,7 +152,10 @@ impl DaemonJson {
             let Some((ours, kind)) = OURS.iter().find(|(ours, _)| ours.eq_ignore_ascii_case(key)) else {
                 let inner = value.as_object().filter(|_| !PLAIN_MAPS.contains(&key.as_str()));
                 if let Some(hidden) = inner.and_then(|map| our_keys().find(|ours| map.contains_key(*ours))) {
-                    return refuse(hidden, format!("dockerd takes the one inside {key:?} for a setting: move it out"));
+                    return refuse(
+                        hidden,
+                        format!("dockerd takes the one inside {key:?} for a setting: move it out"),
+                    );
                 }
                 continue;
             };
@@ -181,7 +189,8 @@ impl DaemonJson {
         self.values.iter().flat_map(|(key, value)| {
             let inner = value.as_object().filter(|_| !PLAIN_MAPS.contains(&key.as_str()));
             let own = inner.is_none().then_some(key.as_str());
-            own.into_iter().chain(inner.into_iter().flat_map(|map| map.keys().map(String::as_str)))
+            own.into_iter()
+                .chain(inner.into_iter().flat_map(|map| map.keys().map(String::as_str)))
         })
     }
 
@@ -236,7 +245,8 @@ impl DaemonJson {
         };
         let text = tree.to_string();
         // INVARIANT: dockerd will read exactly the values that were meant, and everything else as before.
-        let reads_back = serde_json::from_str::<Value>(&text).is_ok_and(|value| value.as_object() == Some(&self.values));
+        let reads_back =
+            serde_json::from_str::<Value>(&text).is_ok_and(|value| value.as_object() == Some(&self.values));
         if !reads_back {
             return Err(Refusal::Json {
                 path: self.path.clone(),
@@ -252,7 +262,9 @@ impl DaemonJson {
 /// The error without its position, which is said elsewhere.
 fn json_reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    let reason = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(reason, _)| reason);
     format!("{reason} (dockerd reads plain JSON: no comments, no trailing commas)")
 }
 
@@ -283,9 +295,11 @@ fn input(value: &Value) -> CstInputValue {
         Value::Number(number) => CstInputValue::Number(number.to_string()),
         Value::String(text) => CstInputValue::String(text.clone()),
         Value::Array(list) => CstInputValue::Array(list.iter().map(input).collect()),
-        Value::Object(map) => {
-            CstInputValue::Object(map.iter().map(|(key, value)| (key.clone(), input(value))).collect())
-        }
+        Value::Object(map) => CstInputValue::Object(
+            map.iter()
+                .map(|(key, value)| (key.clone(), input(value)))
+                .collect(),
+        ),
     }
 }
 

@@ -50,7 +50,9 @@ impl Specifiers<'_> {
                 Some(value) => expanded.push_str(&value),
                 None => {
                     let name = specifier.map_or(String::new(), String::from);
-                    return Err(format!("%{name} in {text:?} is not understood: write what it stands for"));
+                    return Err(format!(
+                        "%{name} in {text:?} is not understood: write what it stands for"
+                    ));
                 }
             }
         }
@@ -69,7 +71,9 @@ impl Specifiers<'_> {
             'i' => Some(instance.to_owned()),
             't' => match self.scope {
                 Scope::System => Some("/run".to_owned()),
-                Scope::User { runtime_directory, .. } => runtime_directory.to_str().map(str::to_owned),
+                Scope::User {
+                    runtime_directory, ..
+                } => runtime_directory.to_str().map(str::to_owned),
             },
             'S' => system("/var/lib"),
             'C' => system("/var/cache"),
@@ -93,7 +97,12 @@ impl ExecStart {
             why,
         };
         let (path, line) = match service.commands.as_slice() {
-            [] => return Err(refuse(&unit.fragment.path, "no ExecStart= is left in it".to_owned())),
+            [] => {
+                return Err(refuse(
+                    &unit.fragment.path,
+                    "no ExecStart= is left in it".to_owned(),
+                ));
+            }
             [one] => one,
             [.., (path, _)] => {
                 let why = "it adds a second ExecStart=: put an empty ExecStart= before it".to_owned();
@@ -130,7 +139,11 @@ impl ExecStart {
         let mut words = Vec::new();
         for (index, word) in arguments.iter().enumerate() {
             let text = specifiers.expand(if word.raw == "\\;" { ";" } else { &word.text })?;
-            let expanded = if literal { vec![text] } else { expand_word(&text, &variables) };
+            let expanded = if literal {
+                vec![text]
+            } else {
+                expand_word(&text, &variables)
+            };
             words.extend(expanded.into_iter().map(|text| (index, text)));
         }
         Ok(Self {
@@ -153,7 +166,9 @@ impl ExecStart {
         let mut line = self.program_raw.clone();
         let mut later = Vec::new();
         for (index, raw) in self.raws.iter().enumerate() {
-            let own: Vec<usize> = (0..self.words.len()).filter(|at| self.words[*at].0 == index).collect();
+            let own: Vec<usize> = (0..self.words.len())
+                .filter(|at| self.words[*at].0 == index)
+                .collect();
             let touched = own.iter().any(|at| edit.slots[*at].dropped);
             if !touched {
                 line.push(raw.clone());
@@ -178,7 +193,11 @@ impl ExecStart {
         let quoted = unit_file::quote(word);
         let program = self.program_raw.first().map_or("", String::as_str);
         let prefixes = program.split('/').next().unwrap_or_default();
-        if prefixes.contains(':') { quoted.replace("$$", "$") } else { quoted }
+        if prefixes.contains(':') {
+            quoted.replace("$$", "$")
+        } else {
+            quoted
+        }
     }
 }
 
@@ -217,7 +236,10 @@ impl Service {
         let mut service = Self::default();
         for file in files {
             let settings = unit_file::parse(&file.contents);
-            for setting in settings.into_iter().filter(|setting| setting.section == "Service") {
+            for setting in settings
+                .into_iter()
+                .filter(|setting| setting.section == "Service")
+            {
                 service.take(&file.path, setting);
             }
         }
@@ -243,7 +265,11 @@ impl Service {
     /// Files win over `Environment=`, later ones over earlier ones.
     fn variables(&self, options: &[OptionsFile], specifiers: &Specifiers<'_>) -> Result<Variables, String> {
         let mut variables = Variables::new();
-        for word in self.environment.iter().flat_map(|line| unit_file::words(line, Escapes::C)) {
+        for word in self
+            .environment
+            .iter()
+            .flat_map(|line| unit_file::words(line, Escapes::C))
+        {
             let text = specifiers.expand(&word.text)?;
             if let Some((name, value)) = text.split_once('=') {
                 variables.insert(name.to_owned(), value.to_owned());
@@ -252,13 +278,19 @@ impl Service {
         for file in &self.files {
             let path = specifiers.expand(file.strip_prefix('-').unwrap_or(file))?;
             if path.contains(['*', '?', '[']) {
-                return Err(format!("EnvironmentFile={file} is a pattern: name the files one by one"));
+                return Err(format!(
+                    "EnvironmentFile={file} is a pattern: name the files one by one"
+                ));
             }
             if let Some(found) = options.iter().find(|found| found.path == Path::new(&path)) {
                 variables.extend(environment::parse_file(&found.contents));
             }
         }
-        for word in self.unset.iter().flat_map(|line| unit_file::words(line, Escapes::C)) {
+        for word in self
+            .unset
+            .iter()
+            .flat_map(|line| unit_file::words(line, Escapes::C))
+        {
             match word.text.split_once('=') {
                 Some((name, value)) if variables.get(name).is_some_and(|own| own == value) => {
                     variables.remove(name);

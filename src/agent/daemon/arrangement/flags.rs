@@ -150,7 +150,10 @@ fn parse_long(words: &[String], at: usize, long: &str, flags: &mut Vec<Flag>) ->
     };
     let switch = SWITCHES.contains(&name);
     // A flag that is not known here: it has a value when something stands there that can be one.
-    let known = switch || KEYS.iter().any(|(flag, _)| *flag == name) || name == "config-file" || name.starts_with("tls");
+    let known = switch
+        || KEYS.iter().any(|(flag, _)| *flag == name)
+        || name == "config-file"
+        || name.starts_with("tls");
     let next = words.get(at + 1).filter(|next| known || !next.starts_with('-'));
     let (value, end, prefix) = match (joined, next) {
         (Some(value), _) => (value, at + 1, Some(format!("--{name}="))),
@@ -228,7 +231,9 @@ impl Edit {
 
     /// Whether anything changes.
     pub fn is_empty(&self) -> bool {
-        self.slots.iter().all(|slot| !slot.dropped && slot.then.is_empty())
+        self.slots
+            .iter()
+            .all(|slot| !slot.dropped && slot.then.is_empty())
     }
 
     /// Gives a flag another value. Does nothing when it has that value.
@@ -311,7 +316,11 @@ impl Endpoint {
             _ => (address, ""),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = if port.is_empty() { Some(2375) } else { port.parse().ok() };
+        let port = if port.is_empty() {
+            Some(2375)
+        } else {
+            port.parse().ok()
+        };
         match port {
             Some(port) => Self::Tcp {
                 host: if host.is_empty() { "127.0.0.1" } else { host }.to_owned(),
@@ -323,23 +332,34 @@ impl Endpoint {
 
     /// Whether listening here serves everyone whom listening at `ip`:`port` would.
     pub fn covers(&self, ip: IpAddr, port: u16) -> bool {
-        let Self::Tcp { host, port: own } = self else { return false };
-        let Ok(own_ip) = host.parse::<IpAddr>() else { return false };
+        let Self::Tcp { host, port: own } = self else {
+            return false;
+        };
+        let Ok(own_ip) = host.parse::<IpAddr>() else {
+            return false;
+        };
         // The empty IPv6 address takes IPv4 as well.
         *own == port && (own_ip == ip || own_ip == IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED))
     }
 
     /// Whether the two cannot be listened on at once, or might not.
     pub fn meets(&self, ip: IpAddr, port: u16) -> bool {
-        let Self::Tcp { host, port: own } = self else { return false };
+        let Self::Tcp { host, port: own } = self else {
+            return false;
+        };
         if *own != port {
             return false;
         }
-        let Ok(own_ip) = host.parse::<IpAddr>() else { return true };
+        let Ok(own_ip) = host.parse::<IpAddr>() else {
+            return true;
+        };
         let all_v6 = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
         let all_v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let same_family = own_ip.is_ipv4() == ip.is_ipv4();
-        own_ip == ip || own_ip == all_v6 || ip == all_v6 || (same_family && (own_ip == all_v4 || ip == all_v4))
+        own_ip == ip
+            || own_ip == all_v6
+            || ip == all_v6
+            || (same_family && (own_ip == all_v4 || ip == all_v4))
     }
 }
 

@@ -26,7 +26,10 @@ pub(super) fn arrange(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangemen
     }
     match &facts.layout {
         Layout::Unrecognised(why) => Err(Refusal::Unrecognised(why.clone())),
-        Layout::Systemd { unit, scope: scope @ Scope::System } => unit::arrange(facts, wanted, unit, scope),
+        Layout::Systemd {
+            unit,
+            scope: scope @ Scope::System,
+        } => unit::arrange(facts, wanted, unit, scope),
         Layout::Systemd { unit, scope } => rootless::arrange(facts, wanted, unit, scope),
         Layout::Snap { .. } => arrange_snap(facts, wanted),
         Layout::Service { .. } | Layout::Plain { .. } => arrange_fixed(facts, wanted),
@@ -38,7 +41,9 @@ fn arrange_snap(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Ref
     if !wanted.directory.starts_with(SNAP_FILES) {
         return Err(Refusal::Directory {
             path: wanted.directory.clone(),
-            why: format!("the snap may not read this directory: set files = \"{SNAP_FILES}/dockwarden\" in agent.toml"),
+            why: format!(
+                "the snap may not read this directory: set files = \"{SNAP_FILES}/dockwarden\" in agent.toml"
+            ),
         });
     }
     arrange_fixed(facts, wanted)
@@ -58,7 +63,12 @@ fn arrange_fixed(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Re
 }
 
 /// A flag that would have to change where it cannot.
-fn refuse_fixed(settled: &Settled, flags: &[Flag], words: &[String], json: &DaemonJson) -> Result<(), Refusal> {
+fn refuse_fixed(
+    settled: &Settled,
+    flags: &[Flag],
+    words: &[String],
+    json: &DaemonJson,
+) -> Result<(), Refusal> {
     let touched = |at: usize| settled.edit.slots[at].dropped || !settled.edit.slots[at].then.is_empty();
     let flag = flags.iter().find(|flag| flag.words.clone().any(touched));
     match flag {
@@ -73,10 +83,18 @@ fn refuse_fixed(settled: &Settled, flags: &[Flag], words: &[String], json: &Daem
 /// The command line as it runs; only the program where nothing runs.
 fn running_argv(facts: &DaemonFacts) -> Result<Vec<String>, Refusal> {
     let running = facts.process.as_ref().map(|process| process.argv.clone());
-    let program = facts.program.as_ref().map(|program| vec![program.path.display().to_string()]);
-    running.filter(|argv| !argv.is_empty()).or(program).ok_or_else(|| {
-        Refusal::Unrecognised("dockerd does not run, and its program was not found: start it once".to_owned())
-    })
+    let program = facts
+        .program
+        .as_ref()
+        .map(|program| vec![program.path.display().to_string()]);
+    running
+        .filter(|argv| !argv.is_empty())
+        .or(program)
+        .ok_or_else(|| {
+            Refusal::Unrecognised(
+                "dockerd does not run, and its program was not found: start it once".to_owned(),
+            )
+        })
 }
 
 fn parse_flags(words: &[String], place: &Path) -> Result<Vec<Flag>, Refusal> {

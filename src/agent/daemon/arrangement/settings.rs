@@ -58,7 +58,9 @@ pub fn settle(told: &Told<'_>, json: &mut DaemonJson, wanted: &Wanted) -> Result
 
 /// Settings of others that stand in both places: dockerd does not start, and which one is meant is not ours to say.
 fn refuse_conflicts(told: &Told<'_>, json: &DaemonJson) -> Result<(), Refusal> {
-    let ours: Vec<&str> = daemon_json::our_keys().filter(|key| *key != daemon_json::LIVE_RESTORE).collect();
+    let ours: Vec<&str> = daemon_json::our_keys()
+        .filter(|key| *key != daemon_json::LIVE_RESTORE)
+        .collect();
     let both = told.flags.iter().find(|flag| {
         !ours.contains(&flag.key()) && json.settings().any(|key| key == flag.key() || key == flag.name)
     });
@@ -94,14 +96,18 @@ impl Desk<'_> {
     fn note_weak_tls(&mut self) {
         let on = self.switch(daemon_json::TLS) == Some(true);
         if on && self.switch(daemon_json::TLS_VERIFY) != Some(true) {
-            let note = "TLS was on without tlsverify, so that clients needed no certificate: they need one now";
+            let note =
+                "TLS was on without tlsverify, so that clients needed no certificate: they need one now";
             self.notes.push(note.to_owned());
         }
     }
 
     fn place_tls(&mut self, wanted: &Wanted) -> Result<(), Refusal> {
         // A plain `tls` says less than tlsverify; only a `false` is in the way.
-        if self.flags(daemon_json::TLS).iter().any(|flag| flag.is_on() != Some(true))
+        if self
+            .flags(daemon_json::TLS)
+            .iter()
+            .any(|flag| flag.is_on() != Some(true))
             || self.json.get(daemon_json::TLS) == Some(&Value::Bool(false))
             || (self.json.has(daemon_json::TLS) && !self.flags(daemon_json::TLS).is_empty())
         {
@@ -143,7 +149,11 @@ impl Desk<'_> {
         self.json.remove(missing);
         let flag = by_flag.clone();
         let added = format!("--{missing}={path}");
-        let known = if missing == daemon_json::TLS_KEY { cert } else { key };
+        let known = if missing == daemon_json::TLS_KEY {
+            cert
+        } else {
+            key
+        };
         self.place_file(flag.key(), known);
         self.edit.insert_after(&flag, [added]);
         Ok(())
@@ -153,7 +163,8 @@ impl Desk<'_> {
         let flagged = self.flags(key).last().map(|flag| flag.value.clone());
         let before = flagged.or_else(|| self.json.get(key).and_then(Value::as_str).map(str::to_owned));
         if let Some(before) = before.filter(|before| *before != path) {
-            self.notes.push(format!("{key} was {before}: that file is not used any more"));
+            self.notes
+                .push(format!("{key} was {before}: that file is not used any more"));
         }
         self.place(key, Value::String(path));
     }
@@ -192,7 +203,11 @@ impl Desk<'_> {
             ));
             self.json.remove(daemon_json::HOSTS);
             // The local socket is among the flags already.
-            texts.extend(by_file.into_iter().filter(|text| matches!(Endpoint::parse(text), Endpoint::Tcp { .. })));
+            texts.extend(
+                by_file
+                    .into_iter()
+                    .filter(|text| matches!(Endpoint::parse(text), Endpoint::Tcp { .. })),
+            );
         }
         let hosts = self.hosts(&texts, listen);
         let mut kept = hosts.kept.iter();
@@ -209,7 +224,8 @@ impl Desk<'_> {
         let moved = texts[flags.len()..].iter().zip(kept).filter(|(_, kept)| **kept);
         let added: Vec<String> = moved.map(|(text, _)| text.clone()).chain(ours).collect();
         let last = flags.last().expect("not empty, checked above");
-        self.edit.insert_after(last, added.into_iter().flat_map(|host| ["-H".to_owned(), host]));
+        self.edit
+            .insert_after(last, added.into_iter().flat_map(|host| ["-H".to_owned(), host]));
         Ok(false)
     }
 
@@ -231,11 +247,15 @@ impl Desk<'_> {
     fn hosts(&mut self, texts: &[String], listen: SocketAddr) -> Hosts {
         let (ip, port) = (listen.ip(), listen.port());
         let endpoints: Vec<Endpoint> = texts.iter().map(|text| Endpoint::parse(text)).collect();
-        let handed_over = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Fd(_)));
+        let handed_over = endpoints
+            .iter()
+            .any(|endpoint| matches!(endpoint, Endpoint::Fd(_)));
         let handed: Vec<&String> = self.told.handed.iter().filter(|_| handed_over).collect();
         let from_systemd = handed.iter().any(|text| Endpoint::parse(text).meets(ip, port));
         for text in handed {
-            self.notes.push(format!("{text} is handed over by systemd's socket unit: it is served with TLS as well"));
+            self.notes.push(format!(
+                "{text} is handed over by systemd's socket unit: it is served with TLS as well"
+            ));
         }
         let mut served = from_systemd;
         let mut kept = Vec::new();
@@ -243,15 +263,21 @@ impl Desk<'_> {
             let stays = !endpoint.meets(ip, port) || (!served && endpoint.covers(ip, port));
             served |= stays && endpoint.covers(ip, port);
             if !stays {
-                self.notes.push(format!("-H {text} is taken over: dockerd listens on {listen} for us"));
+                self.notes.push(format!(
+                    "-H {text} is taken over: dockerd listens on {listen} for us"
+                ));
             } else if matches!(endpoint, Endpoint::Tcp { port: own, .. } if *own != port) {
-                self.notes.push(format!("{text} stays, and is served with TLS: whoever has no certificate is refused there"));
+                self.notes.push(format!(
+                    "{text} stays, and is served with TLS: whoever has no certificate is refused there"
+                ));
             }
             kept.push(stays);
         }
         let local = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Unix(_) | Endpoint::Fd(_));
         if !endpoints.iter().any(local) {
-            self.notes.push("dockerd is told of no local socket, and is left so: docker works over TCP only".to_owned());
+            self.notes.push(
+                "dockerd is told of no local socket, and is left so: docker works over TCP only".to_owned(),
+            );
         }
         let ours = (!served).then(|| format!("tcp://{listen}"));
         Hosts { kept, ours }

@@ -1,1 +1,202 @@
+use std::path::{Path, PathBuf};
+
 use super::*;
+use crate::agent::daemon::facts::*;
+
+const DEBIAN: &str = "\
+[Unit]
+Description=Docker Application Container Engine
+[Service]
+Type=notify
+EnvironmentFile=-/etc/default/docker
+ExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS
+ExecReload=/bin/kill -s HUP $MAINPID
+";
+const FILES: &str = "/etc/docker/dockwarden/current";
+
+fn wanted() -> Wanted {
+    Wanted {
+        listen: "0.0.0.0:2376".parse().unwrap(),
+        directory: PathBuf::from(FILES),
+    }
+}
+
+/// A host of systemd with this unit and nothing else.
+fn systemd(unit: &str) -> DaemonFacts {
+    DaemonFacts {
+        layout: Layout::Systemd {
+            unit: "docker.service".to_owned(),
+            scope: Scope::System,
+        },
+        state: DaemonState::Running,
+        process: None,
+        program: None,
+        config_file: ConfigFile {
+            path: PathBuf::from("/etc/docker/daemon.json"),
+            named_by_flag: false,
+            contents: None,
+        },
+        unit: Some(Unit {
+            fragment: UnitFile {
+                path: PathBuf::from("/usr/lib/systemd/system/docker.service"),
+                contents: unit.to_owned(),
+            },
+            drop_ins: Vec::new(),
+            drop_in_directory: PathBuf::from("/etc/systemd/system/docker.service.d"),
+            sockets: vec![SocketUnit {
+                name: "docker.socket".to_owned(),
+                listen: vec!["/run/docker.sock".to_owned()],
+                active: true,
+            }],
+            needs_reload: false,
+        }),
+        options_files: Vec::new(),
+        engine: EngineFacts::default(),
+        listeners: Vec::new(),
+    }
+}
+
+fn with_config(mut facts: DaemonFacts, json: &str) -> DaemonFacts {
+    facts.config_file.contents = Some(json.as_bytes().to_vec());
+    facts
+}
+
+fn with_options(mut facts: DaemonFacts, path: &str, text: &str) -> DaemonFacts {
+    facts.options_files.push(OptionsFile {
+        path: PathBuf::from(path),
+        contents: text.to_owned(),
+    });
+    facts
+}
+
+fn with_drop_in(mut facts: DaemonFacts, name: &str, text: &str) -> DaemonFacts {
+    let unit = facts.unit.as_mut().unwrap();
+    unit.drop_ins.push(UnitFile {
+        path: unit.drop_in_directory.join(name),
+        contents: text.to_owned(),
+    });
+    facts
+}
+
+/// The facts after these changes were made.
+fn applied(mut facts: DaemonFacts, changes: &[FileChange]) -> DaemonFacts {
+    for change in changes {
+        if change.path == facts.config_file.path {
+            facts.config_file.contents = change.after.clone();
+            continue;
+        }
+        if let Some(file) = facts
+            .options_files
+            .iter_mut()
+            .find(|file| file.path == change.path)
+        {
+            file.contents = String::from_utf8(change.after.clone().unwrap()).unwrap();
+            continue;
+        }
+        let unit = facts.unit.as_mut().unwrap();
+        unit.drop_ins.retain(|file| file.path != change.path);
+        if let Some(after) = &change.after {
+            unit.drop_ins.push(UnitFile {
+                path: change.path.clone(),
+                contents: String::from_utf8(after.clone()).unwrap(),
+            });
+        }
+        unit.drop_ins
+            .sort_by(|a, b| a.path.file_name().cmp(&b.path.file_name()));
+    }
+    facts
+}
+
+/// Arranges, and checks that doing it again changes nothing.
+fn settled(facts: &DaemonFacts) -> Arrangement {
+    let arrangement = arrange(facts, &wanted()).unwrap();
+    let again = arrange(&applied(facts.clone(), &arrangement.changes), &wanted()).unwrap();
+    assert_eq!(again.changes, [], "doing it twice");
+    assert_eq!(again.argv, arrangement.argv);
+    arrangement
+}
+
+fn after<'a>(arrangement: &'a Arrangement, path: &str) -> &'a str {
+    let change = arrangement
+        .changes
+        .iter()
+        .find(|change| change.path == Path::new(path))
+        .unwrap();
+    std::str::from_utf8(change.after.as_deref().unwrap()).unwrap()
+}
+
+const DROP_IN: &str = "/etc/systemd/system/docker.service.d/zz-dockwarden.conf";
+const CONFIG: &str = "/etc/docker/daemon.json";
+
+#[test]
+fn untouched_docker_gets_tls_in_the_file_and_then_a_port_in_a_drop_in() {
+    let arrangement = settled(&systemd(DEBIAN));
+    let paths: Vec<_> = arrangement
+        .changes
+        .iter()
+        .map(|change| change.path.to_str().unwrap())
+        .collect();
+    assert_eq!(paths, [CONFIG, DROP_IN]);
+    assert_eq!(
+        after(&arrangement, CONFIG),
+        "{\n  \"tlsverify\": true,\n  \"tlscacert\": \"/etc/docker/dockwarden/current/ca.pem\",\n  \
+         \"tlscert\": \"/etc/docker/dockwarden/current/cert.pem\",\n  \
+         \"tlskey\": \"/etc/docker/dockwarden/current/key.pem\"\n}\n"
+    );
+    assert_eq!(
+        after(&arrangement, DROP_IN),
+        "# Written by dockwarden from /usr/lib/systemd/system/docker.service; changes in this file are overwritten.\n\
+         [Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376 \
+         --containerd=/run/containerd/containerd.sock $DOCKER_OPTS\n"
+    );
+    assert!(arrangement.changes[1].reload_units && !arrangement.changes[0].reload_units);
+    assert_eq!(
+        arrangement.argv.join(" "),
+        "/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376 --containerd=/run/containerd/containerd.sock"
+    );
+    assert_eq!(arrangement.notes, Vec::<String>::new());
+}
+
+#[test]
+fn without_a_host_by_flag_everything_goes_into_the_file_at_once() {
+    let facts = with_config(
+        systemd("[Service]\nExecStart=/usr/bin/dockerd\n"),
+        "{\n\t\"debug\": true\n}",
+    );
+    let arrangement = settled(&facts);
+    assert_eq!(arrangement.changes.len(), 1);
+    assert_eq!(
+        after(&arrangement, CONFIG),
+        "{\n\t\"debug\": true,\n\t\"tlsverify\": true,\n\t\"tlscacert\": \"/etc/docker/dockwarden/current/ca.pem\",\n\
+         \t\"tlscert\": \"/etc/docker/dockwarden/current/cert.pem\",\n\
+         \t\"tlskey\": \"/etc/docker/dockwarden/current/key.pem\",\n\
+         \t\"hosts\": [\"unix:///var/run/docker.sock\", \"tcp://0.0.0.0:2376\"]\n}"
+    );
+}
+
+#[test]
+fn options_with_certificates_are_taken_over_in_the_drop_in_and_the_options_file_stays() {
+    let options = "DOCKER_OPTS=\"-H tcp://0.0.0.0:2376 --tlsverify --tlscacert=/etc/docker/ca.pem \
+                   --tlscert=/etc/docker/server-cert.pem --tlskey=/etc/docker/server-key.pem --debug\"\n";
+    let facts = with_options(systemd(DEBIAN), "/etc/default/docker", options);
+    let arrangement = settled(&facts);
+    assert_eq!(arrangement.changes.len(), 1, "{arrangement:?}");
+    let line = after(&arrangement, DROP_IN).lines().last().unwrap();
+    assert_eq!(
+        line,
+        "ExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock -H tcp://0.0.0.0:2376 \
+         --tlsverify --tlscacert=/etc/docker/dockwarden/current/ca.pem \
+         --tlscert=/etc/docker/dockwarden/current/cert.pem --tlskey=/etc/docker/dockwarden/current/key.pem --debug"
+    );
+    assert_eq!(arrangement.notes.len(), 3, "{:?}", arrangement.notes);
+}
+
+#[test]
+fn a_drop_in_of_the_admin_is_what_ours_is_made_from() {
+    let edit = "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd --debug\n";
+    let facts = with_drop_in(systemd(DEBIAN), "override.conf", edit);
+    let arrangement = settled(&facts);
+    assert_eq!(arrangement.argv, ["/usr/bin/dockerd", "--debug"]);
+    assert!(after(&arrangement, CONFIG).contains("hosts"));
+    assert_eq!(arrangement.changes.len(), 1);
+}

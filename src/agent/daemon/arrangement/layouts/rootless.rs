@@ -22,14 +22,23 @@ pub(super) fn arrange(
     scope: &Scope,
 ) -> Result<Arrangement, Refusal> {
     refuse_unreadable(facts, wanted)?;
-    let Scope::User { runtime_directory, .. } = scope else {
+    let Scope::User {
+        runtime_directory, ..
+    } = scope
+    else {
         return Err(Refusal::Unrecognised(format!("{name} is not a user's unit")));
     };
     let (unit, exec) = unit::read(facts, name, scope)?;
-    if Path::new(&exec.program).file_name().is_none_or(|program| program != "dockerd-rootless.sh") {
+    if Path::new(&exec.program)
+        .file_name()
+        .is_none_or(|program| program != "dockerd-rootless.sh")
+    {
         return Err(Refusal::Unit {
             path: exec.path.clone(),
-            why: format!("ExecStart= runs {}, not dockerd-rootless.sh: it is not known how", exec.program),
+            why: format!(
+                "ExecStart= runs {}, not dockerd-rootless.sh: it is not known how",
+                exec.program
+            ),
         });
     }
     let words = exec.words();
@@ -42,7 +51,11 @@ pub(super) fn arrange(
         listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), wanted.listen.port()),
         directory: wanted.directory.clone(),
     };
-    let settled = settings::settle(&told(&flags, words.len(), &exec.path, &handed, &socket), &mut json, &inside)?;
+    let settled = settings::settle(
+        &told(&flags, words.len(), &exec.path, &handed, &socket),
+        &mut json,
+        &inside,
+    )?;
     let publish = publish(facts, &exec, wanted.listen)?;
     let line = exec.rewrite(&settled.edit);
     let needed = publish.is_some() || !settled.edit.is_empty();
@@ -52,8 +65,13 @@ pub(super) fn arrange(
         unit::drop_in_change(unit, drop_in)?,
         settled.hosts_in_file && !settled.edit.is_empty(),
     );
-    let program = facts.program.as_ref().map_or("dockerd".to_owned(), |program| program.path.display().to_string());
-    let argv = std::iter::once(program).chain(settled.edit.apply(&words)).collect();
+    let program = facts
+        .program
+        .as_ref()
+        .map_or("dockerd".to_owned(), |program| program.path.display().to_string());
+    let argv = std::iter::once(program)
+        .chain(settled.edit.apply(&words))
+        .collect();
     finish(facts, json, settled, argv, changes)
 }
 

@@ -16,7 +16,10 @@ pub(super) fn arrange(
     scope: &Scope,
 ) -> Result<Arrangement, Refusal> {
     let (unit, exec) = read(facts, name, scope)?;
-    let program = Path::new(&exec.program).file_name().unwrap_or_default().to_string_lossy();
+    let program = Path::new(&exec.program)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
     if program != "dockerd" && !program.starts_with("dockerd-") || program.ends_with(".sh") {
         return Err(Refusal::Unit {
             path: exec.path.clone(),
@@ -30,7 +33,11 @@ pub(super) fn arrange(
     let flags = parse_flags(&words, &exec.path)?;
     let mut json = config_file(facts, &flags, &exec.path)?;
     let handed = handed(unit);
-    let settled = settings::settle(&told(&flags, words.len(), &exec.path, &handed, SOCKET), &mut json, wanted)?;
+    let settled = settings::settle(
+        &told(&flags, words.len(), &exec.path, &handed, SOCKET),
+        &mut json,
+        wanted,
+    )?;
     let after = settled.edit.apply(&words);
     refuse_unsocketed(facts, unit, &after, &json.list("hosts"), &exec)?;
     let drop_in = (!settled.edit.is_empty()).then(|| drop_in_text(&exec, &exec.rewrite(&settled.edit), None));
@@ -50,7 +57,9 @@ pub(super) fn read<'a>(
     scope: &Scope,
 ) -> Result<(&'a Unit, ExecStart), Refusal> {
     let unit = facts.unit.as_ref().ok_or_else(|| {
-        Refusal::Unrecognised(format!("systemd is said to start dockerd, and its unit {name} was not found"))
+        Refusal::Unrecognised(format!(
+            "systemd is said to start dockerd, and its unit {name} was not found"
+        ))
     })?;
     let specifiers = Specifiers { unit: name, scope };
     let exec = ExecStart::of(unit, &facts.options_files, &specifiers)?;
@@ -59,7 +68,7 @@ pub(super) fn read<'a>(
 
 /// The TCP addresses that the socket unit hands over.
 pub(super) fn handed(unit: &Unit) -> Vec<String> {
-    let listen = unit.socket.iter().flat_map(|socket| &socket.listen);
+    let listen = unit.sockets.iter().flat_map(|socket| &socket.listen);
     let ports = listen.filter(|address| !address.starts_with(['/', '@']));
     ports.cloned().collect()
 }
@@ -73,7 +82,7 @@ fn refuse_unsocketed(
     exec: &ExecStart,
 ) -> Result<(), Refusal> {
     let asked = words.iter().chain(hosts).any(|word| word.contains("fd://"));
-    if !asked || unit.socket.is_some() || facts.state == DaemonState::Running {
+    if !asked || !unit.sockets.is_empty() || facts.state == DaemonState::Running {
         return Ok(());
     }
     Err(Refusal::Unit {
@@ -89,7 +98,11 @@ pub(super) fn in_order(
     flags: Option<FileChange>,
     hosts_in_file: bool,
 ) -> Vec<FileChange> {
-    let (first, second) = if hosts_in_file { (flags, file) } else { (file, flags) };
+    let (first, second) = if hosts_in_file {
+        (flags, file)
+    } else {
+        (file, flags)
+    };
     first.into_iter().chain(second).collect()
 }
 
@@ -111,13 +124,17 @@ pub(super) fn drop_in_change(unit: &Unit, after: Option<String>) -> Result<Optio
     let path = unit.drop_in_directory.join(DROP_IN_NAME);
     let overrides = |name: &std::ffi::OsStr| name.as_encoded_bytes() > DROP_IN_NAME.as_bytes();
     let later = unit.drop_ins.iter().find(|file| {
-        let sets = unit_file::parse(&file.contents).iter().any(|setting| setting.key == "ExecStart");
+        let sets = unit_file::parse(&file.contents)
+            .iter()
+            .any(|setting| setting.key == "ExecStart");
         sets && !exec_start::is_ours(&file.path) && file.path.file_name().is_some_and(overrides)
     });
     if let Some(file) = later.filter(|_| after.is_some()) {
         return Err(Refusal::Unit {
             path: file.path.clone(),
-            why: format!("it would override {DROP_IN_NAME}, which sorts before it: rename it, so that it sorts first"),
+            why: format!(
+                "it would override {DROP_IN_NAME}, which sorts before it: rename it, so that it sorts first"
+            ),
         });
     }
     let before = unit.drop_ins.iter().find(|file| file.path == path);
