@@ -1,5 +1,6 @@
 //! Stand-ins for the machine. First of all: a disk in memory that can fail, stop, tear a write, or lose what was not synced: at any step it is told to.
 
+mod processes;
 mod units;
 
 use std::any::Any;
@@ -8,6 +9,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use processes::{FakeProcess, FakeProcesses};
 pub use units::{FakeServices, FakeUnits};
 
 use super::Disk;
