@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,14 +10,16 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Probe;
 use super::observed::Engine;
-use super::step::Served;
-use crate::model::SeenCertificate;
+use super::step::{Served, ServedCertificate};
+use crate::base::encoding;
 use crate::pki::Certificate;
 use crate::pki::tls::{ALPN_HTTP1, provider};
 
@@ -87,18 +89,22 @@ async fn engine_version(socket: &Path) -> Result<String, String> {
     shown.ok_or_else(|| "its answer to GET /version has no version".to_owned())
 }
 
-async fn served_leaf(address: SocketAddr) -> Result<SeenCertificate, String> {
+async fn served_leaf(address: SocketAddr) -> Result<ServedCertificate, String> {
     let tcp = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
     let seen = Arc::new(Seen::default());
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(looking_config(Arc::clone(&seen))));
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(looking_config(&seen)));
     let result = connector.connect(ServerName::from(address.ip()), tcp).await;
-    let leaf = seen.0.lock().expect("no panic while the lock is held").take();
-    match (leaf, result) {
+    let noted = std::mem::take(&mut *seen.notes());
+    match (noted.chain.first(), result) {
         (Some(der), _) => {
-            let leaf = Certificate::parse(&der).map_err(|e| e.to_string())?;
-            Ok(SeenCertificate {
+            let leaf = Certificate::parse(der).map_err(|e| e.to_string())?;
+            Ok(ServedCertificate {
                 serial: leaf.serial,
                 not_after: leaf.not_after,
+                issuer: leaf.issuer,
+                chain: noted.chain.iter().map(|der| encoding::sha256(der)).collect(),
+                asks_for_client: noted.asked,
+                client_issuers: noted.client_issuers,
             })
         }
         (None, Err(error)) => Err(error.to_string()),
@@ -106,31 +112,62 @@ async fn served_leaf(address: SocketAddr) -> Result<SeenCertificate, String> {
     }
 }
 
-fn looking_config(seen: Arc<Seen>) -> ClientConfig {
+fn looking_config(seen: &Arc<Seen>) -> ClientConfig {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(seen)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::clone(seen) as _)
+        .with_client_cert_resolver(Arc::clone(seen) as _);
+    config.resumption = Resumption::disabled();
     config.alpn_protocols = ALPN_HTTP1.iter().map(|protocol| protocol.to_vec()).collect();
     config
 }
 
-/// Takes note of the leaf and then ends the handshake: nothing is ever sent over a connection that was not verified.
+/// What a handshake showed.
 #[derive(Debug, Default)]
-struct Seen(Mutex<Option<Vec<u8>>>);
+struct Notes {
+    /// The certificates that were sent, DER, leaf first.
+    chain: Vec<Vec<u8>>,
+    asked: bool,
+    client_issuers: Vec<Vec<u8>>,
+}
+
+/// Takes note of what the server sends and then ends the handshake: nothing is ever sent over a connection that was
+/// not verified. A request for a client certificate comes before the moment at which it ends, in TLS 1.2 and in 1.3.
+#[derive(Debug, Default)]
+struct Seen(Mutex<Notes>);
+
+impl Seen {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().expect("no panic while the lock is held")
+    }
+}
+
+impl ResolvesClientCert for Seen {
+    fn resolve(&self, issuers: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let mut notes = self.notes();
+        notes.asked = true;
+        notes.client_issuers = issuers.iter().map(|issuer| issuer.to_vec()).collect();
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
 
 impl ServerCertVerifier for Seen {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.0.lock().expect("no panic while the lock is held") = Some(end_entity.to_vec());
+        let all = std::iter::once(end_entity).chain(intermediates);
+        self.notes().chain = all.map(|der| der.to_vec()).collect();
         Err(CertificateError::ApplicationVerificationFailure.into())
     }
 

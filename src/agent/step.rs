@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::records::Purpose;
+use crate::base::Timestamp;
+use crate::model::SeenCertificate;
 use crate::pki::{IdentityName, San, Serial};
 
 /// One step.
@@ -145,13 +147,54 @@ pub(super) fn join<T: fmt::Display>(items: &[T]) -> String {
         .join(", ")
 }
 
+/// A certificate as a dial saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedCertificate {
+    /// The leaf's serial number.
+    pub serial: Serial,
+    /// The leaf's last second of validity.
+    pub not_after: Timestamp,
+    /// The leaf's issuer: a Name, DER.
+    pub issuer: Vec<u8>,
+    /// SHA-256 of every certificate that was sent, leaf first.
+    pub chain: Vec<[u8; 32]>,
+    /// Whether the server asked for a client certificate. dockerd asks when it verifies, and only then.
+    pub asks_for_client: bool,
+    /// The issuers it said it takes clients of: Names, DER; none when it did not say.
+    pub client_issuers: Vec<Vec<u8>>,
+}
+
+impl ServedCertificate {
+    /// What the server is told of it.
+    pub fn seen(&self) -> SeenCertificate {
+        SeenCertificate {
+            serial: self.serial.clone(),
+            not_after: self.not_after,
+        }
+    }
+}
+
+impl From<SeenCertificate> for ServedCertificate {
+    /// With nothing known but the leaf: for stand-ins.
+    fn from(seen: SeenCertificate) -> Self {
+        Self {
+            serial: seen.serial,
+            not_after: seen.not_after,
+            issuer: Vec::new(),
+            chain: Vec::new(),
+            asks_for_client: false,
+            client_issuers: Vec::new(),
+        }
+    }
+}
+
 /// What a dial returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Served {
     /// Nothing was dialled: there is no port to dial.
     NotDialled,
     /// This certificate.
-    Certificate(crate::model::SeenCertificate),
+    Certificate(ServedCertificate),
     /// No certificate, for this reason.
     Failed(String),
 }

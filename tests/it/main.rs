@@ -3,6 +3,7 @@
 
 mod agent_crashes;
 mod agent_life;
+mod agent_probe;
 mod cli_admin;
 mod cli_client;
 mod cli_quickstart;

@@ -91,7 +91,7 @@ fn healthy() -> Observed {
             crl_url: None,
         },
         published: Some(current.serial.clone()),
-        served: Served::Certificate(seen),
+        served: Served::Certificate(seen.into()),
         current: Current::Pair(current),
         ..nothing()
     }
@@ -189,7 +189,7 @@ prop_compose! {
             unreadable: unreadable.then(String::new),
             token: if token { nothing().token } else { TokenState::Absent(String::new()) },
             published: published.map(serial),
-            served: served.map_or(Served::Failed(String::new()), |n| Served::Certificate(SeenCertificate { serial: serial(n), not_after: now() })),
+            served: served.map_or(Served::Failed(String::new()), |n| Served::Certificate(SeenCertificate { serial: serial(n), not_after: now() }.into())),
             names_since: Timestamp::from_secs(NOW + since),
             setbacks,
             ..nothing()

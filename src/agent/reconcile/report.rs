@@ -34,7 +34,7 @@ impl Reconciler {
                 not_after: pair.not_after,
             }),
             served: match &observed.served {
-                Served::Certificate(seen) => Some(seen.clone()),
+                Served::Certificate(served) => Some(served.seen()),
                 Served::NotDialled | Served::Failed(_) => None,
             },
             renew_at: renewal

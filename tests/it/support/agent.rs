@@ -261,7 +261,9 @@ impl Probe for FakeProbe {
             .0
             .as_ref()
             .and_then(|front| front.published.lock().unwrap().clone());
-        seen.map_or(Served::Failed("nothing is served".into()), Served::Certificate)
+        seen.map_or(Served::Failed("nothing is served".into()), |seen| {
+            Served::Certificate(seen.into())
+        })
     }
 }
 
