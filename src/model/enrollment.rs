@@ -69,6 +69,8 @@ pub struct Facts<'a> {
     pub token: Option<&'a Token>,
     /// The certificate this token already gave to this key.
     pub repeated: Option<&'a Certificate>,
+    /// Whether the identity of this kind and name had a certificate for this key that was revoked.
+    pub revoked_key: bool,
     /// The identity of this kind that has the wanted name.
     pub holder: Option<Holder<'a>>,
     /// The first live host, other than `holder`, whose name is among the wanted DNS names.
@@ -106,6 +108,10 @@ pub fn decide(facts: Facts<'_>, now: Timestamp) -> Decision {
     let Some(token) = facts.token else {
         return Decision::RefuseToken(TokenProblem::Unknown);
     };
+    // A certificate that was revoked is not handed out again, and its key gets no other one.
+    if facts.revoked_key || facts.repeated.is_some_and(|c| c.revoked_at.is_some()) {
+        return Decision::RefuseToken(TokenProblem::RevokedKey);
+    }
     if facts.repeated.is_some() && token.deleted_at.is_none() && now <= token.expires_at + IDEMPOTENCY_WINDOW
     {
         return Decision::Repeat;

@@ -14,7 +14,9 @@ pub use certificate::{Certificate, CertificateFilter, CertificateStatus, IssuerK
 pub use identity::{Identity, IdentityKind, Labels, LabelsError, NameRules, Permission};
 pub use profile::{Profile, ProfileError};
 pub use reconcile::{Condition, ConditionKind, ConditionStatus, HostReport, Mode, SeenCertificate};
-pub use revocation::{Change, ChangeKind, FeedApplied, Position, Revocation, Seal, SealError};
+pub use revocation::{
+    Change, ChangeKind, FeedApplied, FeedOrigin, Position, Revocation, Seal, SealError, SealKey,
+};
 pub use token::{Approval, JoinToken, JoinTokenError, TOKEN_PREFIX, Token, TokenProblem};
 
 /// One page of a list, and where the next one starts.

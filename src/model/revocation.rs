@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::hmac;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::IssuerKind;
@@ -114,6 +115,70 @@ impl<'de> Deserialize<'de> for Seal {
     }
 }
 
+/// What a server makes its seals with; stays the same for the life of a feed, backups included.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealKey([u8; 32]);
+
+impl SealKey {
+    /// From its bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes: the form the store keeps.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The seal over a change: HMAC-SHA-256, cut to 16 bytes, over everything that travels of it but `previous`.
+    pub fn seal(&self, change: &Change) -> Seal {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let tag = hmac::sign(&key, &sealed_bytes(change));
+        let bytes = tag.as_ref()[..16]
+            .try_into()
+            .expect("an HMAC-SHA-256 has 32 bytes");
+        Seal(bytes)
+    }
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey(..)")
+    }
+}
+
+/// Every field with its length in front, so that no two different changes have the same bytes.
+fn sealed_bytes(change: &Change) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(128);
+    bytes.extend_from_slice(&change.number.to_be_bytes());
+    bytes.extend_from_slice(&change.at.as_millis().to_be_bytes());
+    let mut field = |field: &[u8]| {
+        bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(field);
+    };
+    match &change.kind {
+        ChangeKind::Restored => field(b"restored"),
+        ChangeKind::Revoked(revocation) => {
+            field(b"revoked");
+            field(revocation.issuer.as_str().as_bytes());
+            field(revocation.serial.as_bytes());
+            field(revocation.name.as_str().as_bytes());
+            field(&revocation.not_after.as_millis().to_be_bytes());
+            field(&[revocation.reason.code()]);
+        }
+    }
+    bytes
+}
+
+/// Which feed this is, and what it seals with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedOrigin {
+    /// Numbers of one feed say nothing about those of another.
+    pub feed: Id,
+    /// The key of its seals.
+    pub key: SealKey,
+}
+
 /// Up to where somebody has followed the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -148,6 +213,54 @@ pub struct FeedApplied {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn change(number: u64) -> Change {
+        Change {
+            number,
+            previous: number - 1,
+            at: Timestamp::from_secs(5),
+            kind: ChangeKind::Revoked(Box::new(Revocation {
+                feed: number,
+                issuer: IssuerKind::Clients,
+                serial: "0a1b".parse().unwrap(),
+                not_after: Timestamp::from_secs(9),
+                revoked_at: Timestamp::from_secs(5),
+                reason: RevocationReason::KeyCompromise,
+                name: "bob".parse().unwrap(),
+                identity: None,
+                by: "system".to_owned(),
+            })),
+        }
+    }
+
+    #[test]
+    fn a_seal_fits_one_change_of_one_feed_alone() {
+        let key = SealKey::from_bytes([7; 32]);
+        let seal = key.seal(&change(3));
+        assert_eq!(key.seal(&change(3)), seal);
+        assert_ne!(SealKey::from_bytes([8; 32]).seal(&change(3)), seal);
+        assert_ne!(key.seal(&change(4)), seal);
+        let alterations: [fn(&mut Revocation); 5] = [
+            |r| r.issuer = IssuerKind::Hosts,
+            |r| r.serial = "0a1c".parse().unwrap(),
+            |r| r.not_after = Timestamp::from_secs(10),
+            |r| r.reason = RevocationReason::Unspecified,
+            |r| r.name = "rob".parse().unwrap(),
+        ];
+        for alter in alterations {
+            let mut altered = change(3);
+            let ChangeKind::Revoked(revocation) = &mut altered.kind else {
+                panic!("a revocation");
+            };
+            alter(revocation);
+            assert_ne!(key.seal(&altered), seal, "{altered:?}");
+        }
+        let restored = Change {
+            kind: ChangeKind::Restored,
+            ..change(3)
+        };
+        assert_ne!(key.seal(&restored), seal);
+    }
 
     #[test]
     fn a_seal_survives_its_text_form() {

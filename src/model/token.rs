@@ -170,6 +170,8 @@ pub enum TokenProblem {
     Source,
     /// Made for the other kind of identity.
     WrongProfile,
+    /// Shown with a key whose certificate was revoked.
+    RevokedKey,
 }
 
 impl TokenProblem {
@@ -183,6 +185,7 @@ impl TokenProblem {
             Self::Deleted => "deleted",
             Self::Source => "source-address",
             Self::WrongProfile => "wrong-profile",
+            Self::RevokedKey => "revoked-key",
         }
     }
 }

@@ -217,6 +217,7 @@ impl Service {
         let facts = Facts {
             token: Some(token),
             repeated: repeated.as_ref(),
+            revoked_key: false,
             holder: None,
             name_owner: None,
         };
@@ -225,6 +226,9 @@ impl Service {
                 certificate,
                 token_uses: Some((token.uses_left, token.uses_max)),
             })),
+            (Decision::RefuseToken(problem), _) => {
+                Err(Refusal::of(token.id, EnrollError::TokenRefused(problem)))
+            }
             _ => Err(Refusal::of(token.id, EnrollError::TokenRefused(problem))),
         }
     }

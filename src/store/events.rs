@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::feed::{Given, Regain, RevokeOrder};
 use super::{Enrollment, Renewal};
 use crate::base::{Id, Timestamp, encoding};
 use crate::model::audit::{Actor, Event};
 use crate::model::enrollment::{PendingRequest, RequestState};
-use crate::model::{Certificate, IdentityKind, Token, TokenProblem};
+use crate::model::{Certificate, IdentityKind, Revocation, Token, TokenProblem};
 use crate::pki::IdentityName;
 
 /// The outcome of everything that was not refused.
@@ -178,6 +179,58 @@ pub fn request_decided(request: &PendingRequest, actor: Actor, now: Timestamp) -
         None,
         about_request(request),
     )
+}
+
+/// `certificate.revoke`
+pub fn revoked(order: &RevokeOrder, revocation: &Revocation) -> Event {
+    let mut detail = about_revocation(revocation);
+    if revocation.identity.is_none() {
+        detail.insert("recorded", "false".to_owned());
+    }
+    event(
+        order.now,
+        order.actor.clone(),
+        "certificate.revoke",
+        revocation.name.to_string(),
+        order.source,
+        detail,
+    )
+}
+
+/// `feed.regain`: a revocation that this server had lost.
+pub fn regained(regain: &Regain, given: &Given, revocation: &Revocation) -> Event {
+    let mut detail = about_revocation(revocation);
+    detail.insert("lost_number", given.number.to_string());
+    detail.insert("revoked_at", given.at.to_string());
+    event(
+        regain.now,
+        regain.actor.clone(),
+        "feed.regain",
+        revocation.name.to_string(),
+        regain.source,
+        detail,
+    )
+}
+
+/// `feed.restore`
+pub fn restored(actor: Actor, from: u64, to: u64, now: Timestamp) -> Event {
+    let detail = Detail::from([("from", from.to_string()), ("to", to.to_string())]);
+    event(now, actor, "feed.restore", to.to_string(), None, detail)
+}
+
+/// `feed.settle`
+pub fn settled(actor: Actor, number: u64, now: Timestamp) -> Event {
+    event(now, actor, "feed.settle", number.to_string(), None, Detail::new())
+}
+
+fn about_revocation(revocation: &Revocation) -> Detail {
+    Detail::from([
+        ("serial", revocation.serial.to_string()),
+        ("issuer", revocation.issuer.to_string()),
+        ("reason", revocation.reason.to_string()),
+        ("feed", revocation.feed.to_string()),
+        ("not_after", revocation.not_after.to_string()),
+    ])
 }
 
 fn about(certificate: &Certificate) -> Detail {

@@ -1,10 +1,13 @@
 //! A store that forgets everything when the process ends: for tests of what stands above the store.
 //! Decides and pages like the others; the conformance suite holds them to it.
 
+mod feed;
+
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::cursor::{self, List};
 use super::op::{Answer, Op};
@@ -16,19 +19,23 @@ use super::{
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event, Record};
 use crate::model::enrollment::{PendingRequest, RequestState};
-use crate::model::{Certificate, CertificateFilter, Identity, IdentityKind, Page, PageRequest, Token};
+use crate::model::{
+    Certificate, CertificateFilter, Change, Identity, IdentityKind, Page, PageRequest, Token,
+};
 use crate::pki::{IdentityName, Serial};
 
 /// The in-memory store.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     inner: Mutex<Inner>,
+    feed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     state: State,
     log: Vec<Record>,
+    feed: Vec<Change>,
 }
 
 impl MemoryStore {
@@ -44,8 +51,12 @@ impl MemoryStore {
     fn run(&self, op: &Op) -> Result<Answer, StoreError> {
         let mut inner = self.lock();
         let outcome = inner.state.apply(op);
-        let records = inner.state.changes.take_records();
+        let (records, feed) = inner.state.changes.take_logs();
         inner.log.extend(records);
+        if !feed.is_empty() {
+            inner.feed.extend(feed);
+            self.feed.send_replace(inner.state.head.feed);
+        }
         outcome
     }
 }

@@ -10,12 +10,18 @@
 mod conformance;
 mod cursor;
 mod events;
+mod feed;
 pub mod memory;
 mod op;
 pub mod sqlite;
 mod state;
 
+pub use feed::{
+    Acknowledgement, CRL_JUMP, CrlSlot, FEED_JUMP, FeedHead, FeedStore, Given, HostProgress, Progress,
+    ProgressQuery, Regain, Regained, RevocationRange, RevokeOrder, RevokeTarget, Shown, Withdrawn,
+};
 use std::collections::BTreeMap;
+
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -183,7 +189,7 @@ fn canonical_name(text: &str) -> String {
 
 /// What the server remembers.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: FeedStore {
     // Transactions.
 
     /// `token.create`: stores a new token.

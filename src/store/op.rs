@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use super::feed::{Acknowledgement, CrlSlot, Regain, Regained, RevokeOrder, Withdrawn};
 use super::{Enrolled, Enrollment, HostStatus, Renewal, Renewed, StoreError};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event};
 use crate::model::enrollment::{PendingRequest, RequestState};
-use crate::model::{Certificate, Identity, Token};
+use crate::model::{Certificate, FeedOrigin, Identity, IssuerKind, Token};
 
 /// One write method of [`super::Store`] with its arguments.
 #[derive(Clone, Debug)]
@@ -59,6 +60,37 @@ pub enum Op {
     Report(Box<HostStatus>),
     /// `audit.append`
     Audit(Box<Event>),
+    /// `certificate.revoke`
+    Revoke(Box<RevokeOrder>),
+    /// `feed.regain`
+    Regain(Box<Regain>),
+    /// `feed.restore`
+    Restored {
+        /// Who.
+        actor: Actor,
+        /// When.
+        now: Timestamp,
+    },
+    /// `feed.settle`
+    Settle {
+        /// Which restoration.
+        number: u64,
+        /// Who.
+        actor: Actor,
+        /// When.
+        now: Timestamp,
+    },
+    /// `feed.acknowledge`
+    Acknowledge(Box<Acknowledgement>),
+    /// `crl.reserve`
+    ReserveCrl {
+        /// Whose CRL.
+        issuer: IssuerKind,
+        /// When.
+        now: Timestamp,
+    },
+    /// `feed.origin`
+    Origin(Box<FeedOrigin>),
     /// Changes nothing: asks whether a transaction can be made at all.
     Probe,
 }
@@ -76,6 +108,18 @@ pub enum Answer {
     Renewed(Renewed),
     /// To [`Op::SubmitRequest`] and [`Op::DecideRequest`].
     Request(Option<Box<PendingRequest>>),
+    /// To [`Op::Revoke`].
+    Withdrawn(Withdrawn),
+    /// To [`Op::Regain`].
+    Regained(Regained),
+    /// To [`Op::Restored`]: the feed's newest number.
+    Number(u64),
+    /// Whether there was something to settle.
+    Settled(bool),
+    /// To [`Op::ReserveCrl`].
+    Crl(CrlSlot),
+    /// To [`Op::Origin`].
+    Origin(Box<FeedOrigin>),
 }
 
 /// An answer, or why the operation could not be done.
@@ -83,29 +127,39 @@ pub type Outcome = Result<Answer, StoreError>;
 
 const MISMATCH: &str = "State::apply answers each kind of operation with its own kind of answer";
 
+/// What an operation was answered with, out of the one kind of answer that it has.
+macro_rules! answer {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident => $value:ty;)*) => {
+        $($(#[$doc])*
+        pub fn $name(self) -> $value {
+            match self {
+                Self::$kind(value) => value,
+                other => unreachable!("{MISMATCH}: {other:?}"),
+            }
+        })*
+    };
+}
+
 impl Answer {
-    /// The answer to [`Op::DeleteToken`].
-    pub fn deleted(self) -> bool {
-        match self {
-            Self::Deleted(deleted) => deleted,
-            other => unreachable!("{MISMATCH}: {other:?}"),
-        }
-    }
-
-    /// The answer to [`Op::Enroll`].
-    pub fn enrolled(self) -> Enrolled {
-        match self {
-            Self::Enrolled(enrolled) => enrolled,
-            other => unreachable!("{MISMATCH}: {other:?}"),
-        }
-    }
-
-    /// The answer to [`Op::Renew`].
-    pub fn renewed(self) -> Renewed {
-        match self {
-            Self::Renewed(renewed) => renewed,
-            other => unreachable!("{MISMATCH}: {other:?}"),
-        }
+    answer! {
+        /// The answer to [`Op::DeleteToken`].
+        deleted: Deleted => bool;
+        /// The answer to [`Op::Enroll`].
+        enrolled: Enrolled => Enrolled;
+        /// The answer to [`Op::Renew`].
+        renewed: Renewed => Renewed;
+        /// The answer to [`Op::Revoke`].
+        withdrawn: Withdrawn => Withdrawn;
+        /// The answer to [`Op::Regain`].
+        regained: Regained => Regained;
+        /// The answer to [`Op::Restored`].
+        number: Number => u64;
+        /// The answer to [`Op::Settle`].
+        settled: Settled => bool;
+        /// The answer to [`Op::ReserveCrl`].
+        crl: Crl => CrlSlot;
+        /// The answer to [`Op::Origin`].
+        origin: Origin => Box<FeedOrigin>;
     }
 
     /// The answer to [`Op::SubmitRequest`] and [`Op::DecideRequest`].

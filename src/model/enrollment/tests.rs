@@ -81,6 +81,7 @@ fn decide_with(
     let mut facts = Facts {
         token: Some(token),
         repeated: None,
+        revoked_key: false,
         holder: None,
         name_owner: None,
     };
@@ -100,6 +101,30 @@ fn holder(world: &World, live: bool, proves_key: bool) -> Option<Holder<'_>> {
         live,
         proves_key,
     })
+}
+
+#[test]
+fn a_revoked_certificate_is_not_repeated_and_its_key_gets_no_other() {
+    let refused = Decision::RefuseToken(TokenProblem::RevokedKey);
+    let token = token();
+    let certificate = Certificate {
+        revoked_at: Some(NOW),
+        ..certificate()
+    };
+    let facts = Facts {
+        token: Some(&token),
+        repeated: Some(&certificate),
+        revoked_key: false,
+        holder: None,
+        name_owner: None,
+    };
+    assert_eq!(decide(facts, NOW), refused);
+    let under_another_token = Facts {
+        repeated: None,
+        revoked_key: true,
+        ..facts
+    };
+    assert_eq!(decide(under_another_token, NOW), refused);
 }
 
 #[test]

@@ -6,11 +6,14 @@ use crate::base::{Id, Timestamp, encoding};
 use crate::model::audit::{Actor, Chain, Record};
 use crate::model::enrollment::{PendingRequest, RequestState};
 use crate::model::{
-    Approval, Certificate, CertificateFilter, HostReport, Identity, IdentityKind, Labels, Mode, NameRules,
-    Page, PageRequest, Token,
+    Approval, Certificate, CertificateFilter, Change, ChangeKind, FeedApplied, HostReport, Identity,
+    IdentityKind, Labels, Mode, NameRules, Page, PageRequest, Token,
 };
-use crate::pki::{San, Serial};
-use crate::store::{AuditFilter, Enrolled, Enrollment, HostStatus, Renewal, Store, StoreError};
+use crate::pki::{RevocationReason, San, Serial};
+use crate::store::{
+    Acknowledgement, AuditFilter, Enrolled, Enrollment, HostStatus, Renewal, RevokeOrder, RevokeTarget,
+    Shown, Store, StoreError, Withdrawn,
+};
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -191,6 +194,75 @@ pub fn status(host: Id, generation: u64, now: Timestamp) -> HostStatus {
             conditions: Vec::new(),
         },
     }
+}
+
+pub fn order(target: RevokeTarget, now: Timestamp) -> RevokeOrder {
+    RevokeOrder {
+        target,
+        reason: RevocationReason::KeyCompromise,
+        actor: alice(),
+        source: Some([10, 9, 9, 9].into()),
+        now,
+    }
+}
+
+/// Revokes one certificate by its serial.
+pub async fn revoke(store: &dyn Store, number: u32, now: Timestamp) -> Withdrawn {
+    let order = order(RevokeTarget::Serial(serial(number)), now);
+    store.revoke(order).await.unwrap()
+}
+
+/// A certificate that no store has a record of.
+pub fn shown(number: u32, now: Timestamp) -> Shown {
+    Shown {
+        issuer: crate::model::IssuerKind::Clients,
+        serial: serial(number),
+        name: "carol".parse().unwrap(),
+        not_after: now + DAY,
+    }
+}
+
+pub fn acknowledgement(identity: Id, number: u64, now: Timestamp) -> Acknowledgement {
+    Acknowledgement {
+        identity,
+        applied: FeedApplied {
+            feed: id(0),
+            number,
+            seal: None,
+            cut: 2,
+            denies_after: Some(3600),
+        },
+        at: now,
+    }
+}
+
+/// The whole feed, read in pages of three, with what must be true of every feed.
+pub async fn whole_feed(store: &dyn Store) -> Vec<Change> {
+    let mut all: Vec<Change> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |change| change.number);
+        let page = store.feed(after, 3).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    let mut previous = 0;
+    for change in &all {
+        assert_eq!(
+            change.previous, previous,
+            "no number between two that a reader sees"
+        );
+        if let ChangeKind::Revoked(revocation) = &change.kind {
+            assert_eq!(
+                (revocation.feed, revocation.revoked_at),
+                (change.number, change.at)
+            );
+            assert_eq!(change.number, previous + 1);
+        }
+        previous = change.number;
+    }
+    all
 }
 
 pub fn alice() -> Actor {

@@ -3,12 +3,14 @@
 mod adopting;
 mod audit;
 mod enrolling;
+mod feed;
 pub mod fixture;
 mod hosts;
 mod listing;
 mod model;
 mod renewing;
 mod requests;
+mod revoking;
 mod tokens;
 
 use std::sync::Arc;

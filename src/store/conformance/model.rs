@@ -10,8 +10,9 @@ use super::fixture::*;
 use crate::base::Timestamp;
 use crate::model::audit::Actor;
 use crate::model::enrollment::RequestState;
-use crate::model::{Approval, CertificateFilter, CertificateStatus, IdentityKind};
-use crate::store::{AuditFilter, Store};
+use crate::model::{Approval, CertificateFilter, CertificateStatus, ChangeKind, IdentityKind, IssuerKind};
+use crate::pki::RevocationReason;
+use crate::store::{AuditFilter, Given, ProgressQuery, Regain, RevocationRange, RevokeTarget, Store};
 
 /// Few names, keys and tokens, so that operations get in each other's way.
 const NAMES: [&str; 4] = ["web-1.fleet.internal", "web-2.fleet.internal", "bob", "localhost"];
@@ -56,6 +57,27 @@ enum Step {
     Report {
         host: u32,
     },
+    Revoke {
+        current: u32,
+    },
+    RevokeIdentity {
+        of: u32,
+        hours: u32,
+    },
+    RevokeShown {
+        certificate: u32,
+    },
+    Acknowledge {
+        host: u32,
+        feed: u64,
+    },
+    ReserveCrl {
+        issuer: usize,
+    },
+    Regain {
+        certificates: Vec<(u32, u64)>,
+    },
+    Restored,
 }
 
 /// Operations that are under way at the same time, the hours that pass before them, and which of them
@@ -81,6 +103,7 @@ fn step() -> impl Strategy<Value = Step> {
         0..6u32,
         proptest::option::of(0..NAMES.len()),
     );
+    let given = prop::collection::vec((90..130u32, 0..40u64), 0..4);
     prop_oneof![
         2 => create.prop_map(|(token, uses, hours, replace)| Step::Create { token, uses, hours, replace }),
         1 => (0..5u32).prop_map(|token| Step::Delete { token }),
@@ -90,6 +113,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4u32, 0..6u32).prop_map(|(token, key)| Step::Submit { token, key }),
         1 => (0..60u32, state).prop_map(|(request, state)| Step::Decide { request, state }),
         1 => (0..60u32).prop_map(|host| Step::Report { host }),
+        2 => (0..60u32).prop_map(|current| Step::Revoke { current }),
+        2 => (0..60u32, 0..40u32).prop_map(|(of, hours)| Step::RevokeIdentity { of, hours }),
+        1 => (90..130u32).prop_map(|certificate| Step::RevokeShown { certificate }),
+        1 => (90..130u32, 0..9u64).prop_map(|(host, feed)| Step::Acknowledge { host, feed }),
+        1 => (0..2usize).prop_map(|issuer| Step::ReserveCrl { issuer }),
+        1 => given.prop_map(|certificates| Step::Regain { certificates }),
+        1 => Just(Step::Restored),
     ]
 }
 
@@ -160,6 +190,48 @@ async fn perform(
             )
         }
         Step::Report { host } => format!("{:?}", store.put_host_status(status(id(host), 1, now)).await),
+        other => perform_on_feed(&*store, other, now, reference).await,
+    }
+}
+
+async fn perform_on_feed(store: &dyn Store, step: Step, now: Timestamp, reference: Reference) -> String {
+    let target = match step {
+        Step::Revoke { .. } => reference
+            .certificates
+            .map(|(c, _)| RevokeTarget::Serial(c.serial)),
+        Step::RevokeIdentity { hours, .. } => reference.certificates.map(|(c, _)| RevokeTarget::Identity {
+            id: c.identity,
+            since: now - HOUR * hours,
+        }),
+        Step::RevokeShown { certificate } => Some(RevokeTarget::Shown(Box::new(shown(certificate, now)))),
+        Step::Acknowledge { host, feed } => {
+            let said = acknowledgement(id(host), feed, now);
+            return format!("{:?}", store.acknowledge(said).await);
+        }
+        Step::ReserveCrl { issuer } => {
+            return format!("{:?}", store.reserve_crl(IssuerKind::ALL[issuer], now).await);
+        }
+        Step::Regain { certificates } => {
+            let given = certificates.into_iter().map(|(certificate, number)| Given {
+                number,
+                at: now - HOUR,
+                certificate: shown(certificate, now),
+                reason: RevocationReason::Superseded,
+            });
+            let regain = Regain {
+                given: given.collect(),
+                actor: alice(),
+                source: None,
+                now,
+            };
+            return format!("{:?}", store.regain(regain).await);
+        }
+        Step::Restored => return format!("{:?}", store.restored(alice(), now).await),
+        _ => None,
+    };
+    match target {
+        Some(target) => format!("{:?}", store.revoke(order(target, now)).await),
+        None => String::new(),
     }
 }
 
@@ -170,8 +242,11 @@ struct Reference {
 }
 
 async fn look_up(store: &dyn Store, step: &Step) -> Reference {
-    let Step::Renew { current, of, .. } = *step else {
-        return Reference::default();
+    let (current, of) = match *step {
+        Step::Renew { current, of, .. } => (current, of),
+        Step::Revoke { current } => (current, current),
+        Step::RevokeIdentity { of, .. } => (of, of),
+        _ => return Reference::default(),
     };
     let all = certificates(store, CertificateFilter::default(), t0()).await;
     if all.is_empty() {
@@ -219,6 +294,27 @@ async fn everything(store: &dyn Store, now: Timestamp) -> Vec<String> {
         ));
     }
     seen.push(format!("{:?}", audit_log(store).await));
+    seen.push(format!(
+        "{:?} {:?}",
+        store.feed_head().await,
+        whole_feed(store).await
+    ));
+    let range = RevocationRange {
+        issuer: Some(IssuerKind::Clients),
+        after: 1,
+        to: 20,
+        since: now,
+    };
+    seen.push(format!("{:?}", store.revocations(range, 5).await));
+    for number in [1, 5] {
+        let query = ProgressQuery {
+            number,
+            now,
+            except: NAMES[0].parse().unwrap(),
+            missing_max: 2,
+        };
+        seen.push(format!("{:?}", store.progress(query).await));
+    }
     seen
 }
 
@@ -271,6 +367,17 @@ async fn compare(groups: Vec<Group>) -> Result<(), TestCaseError> {
             }));
         for ((answer, expected), (step, ..)) in answers.await.iter().zip(&expected).zip(&work) {
             prop_assert_eq!(answer, expected, "to {:?}", step);
+        }
+    }
+    for change in whole_feed(&*sqlite.store).await {
+        if let ChangeKind::Revoked(revocation) = change.kind
+            && let Some(certificate) = sqlite.store.certificate(&revocation.serial).await.unwrap()
+        {
+            prop_assert_eq!(
+                certificate.revoked_at,
+                Some(revocation.revoked_at),
+                "revoked for good"
+            );
         }
     }
     let expected = everything(&*memory.store, now).await;

@@ -100,7 +100,9 @@ pub fn words(error: &sqlx::Error) -> String {
 }
 
 fn constraint(message: &str) -> StoreError {
-    const UNIQUE: [(&str, &str); 6] = [
+    const UNIQUE: [(&str, &str); 8] = [
+        ("feed.number", "a change with this number"),
+        ("feed.serial", "a revocation of this certificate"),
         ("certificate.serial", "a certificate with this serial"),
         ("certificate.id", "a certificate with this number"),
         ("token.id", "a token with this id"),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, SqliteConnection};
 
+use super::super::feed::{CrlSlot, RevokeOrder, RevokeTarget};
 use super::super::op::Op;
 use super::super::state::{Head, Key, Row, State, host_names};
 use super::super::{Enrollment, Renewal};
@@ -15,7 +16,7 @@ use super::rows::{self, Columns};
 use super::sql;
 use crate::base::{Id, Timestamp, encoding::hex};
 use crate::model::audit::GENESIS;
-use crate::model::{Identity, IdentityKind};
+use crate::model::{FeedOrigin, Identity, IdentityKind, SealKey};
 use crate::pki::{IdentityName, Serial};
 
 /// Keys that a group of operations names.
@@ -29,6 +30,16 @@ struct Wanted {
     holder_keys: BTreeSet<(Id, Key)>,
     requests: BTreeSet<Id>,
     request_keys: BTreeSet<(Id, Key)>,
+    /// Keys that are asked for under a name.
+    name_keys: BTreeSet<(IdentityKind, IdentityName, Key)>,
+    /// Certificates to revoke, with their revocations.
+    revoked: BTreeSet<Serial>,
+    /// Identities all of whose certificates are revoked, from `held_since` on.
+    holders: BTreeSet<Id>,
+    held_since: Option<Timestamp>,
+    crls: bool,
+    unsettled: bool,
+    origin: bool,
     earliest: Option<Timestamp>,
 }
 
@@ -63,6 +74,34 @@ impl Wanted {
             Op::Report(status) => {
                 self.identities.insert(status.identity);
             }
+            Op::Acknowledge(acknowledgement) => {
+                self.identities.insert(acknowledgement.identity);
+            }
+            Op::Revoke(order) => self.add_revocation(order),
+            Op::Regain(regain) => {
+                let serials = regain.given.iter().map(|given| &given.certificate.serial);
+                self.revoked.extend(serials.cloned());
+                self.crls = true;
+            }
+            Op::Restored { .. } | Op::ReserveCrl { .. } => self.crls = true,
+            Op::Settle { .. } => self.unsettled = true,
+            Op::Origin(_) => self.origin = true,
+        }
+    }
+
+    fn add_revocation(&mut self, order: &RevokeOrder) {
+        match &order.target {
+            RevokeTarget::Serial(serial) => {
+                self.revoked.insert(serial.clone());
+            }
+            RevokeTarget::Shown(shown) => {
+                self.revoked.insert(shown.serial.clone());
+            }
+            RevokeTarget::Identity { id, since } => {
+                self.identities.insert(*id);
+                self.holders.insert(*id);
+                self.held_since = Some(self.held_since.map_or(*since, |earlier| earlier.min(*since)));
+            }
         }
     }
 
@@ -72,6 +111,9 @@ impl Wanted {
         self.token_keys
             .insert((enrollment.token, certificate.spki_sha256));
         self.add_name(&enrollment.identity, enrollment.now);
+        let identity = &enrollment.identity;
+        self.name_keys
+            .insert((identity.kind, identity.name.clone(), certificate.spki_sha256));
         let hosts = host_names(&certificate.sans).map(|name| (IdentityKind::Host, name));
         self.names.extend(hosts);
     }
@@ -100,6 +142,7 @@ pub async fn load<'a>(
     load_tokens(connection, &wanted, &mut state).await?;
     load_identities(connection, &wanted, &mut state).await?;
     load_requests(connection, &wanted, &mut state).await?;
+    load_feed(connection, &wanted, &mut state).await?;
     Ok(state)
 }
 
@@ -118,6 +161,7 @@ async fn head(connection: &mut SqliteConnection) -> Result<Head, Failure> {
         hash,
         row: columns.raw()?,
         identity: columns.raw()?,
+        feed: columns.count()?,
     })
 }
 
@@ -159,12 +203,21 @@ async fn load_certificates(
     named: &BTreeSet<Row>,
     state: &mut State,
 ) -> Result<(), Failure> {
-    let serials: Vec<String> = wanted.serials.iter().map(Serial::to_string).collect();
+    let serials: Vec<String> = wanted
+        .serials
+        .union(&wanted.revoked)
+        .map(Serial::to_string)
+        .collect();
     put_certificates(state, &fetch(connection, sql::LOAD_SERIALS, serials).await?)?;
     let number_of = |(id, key): &(Id, Key)| Some((state.number_of(*id)?, hex(key)));
-    let holder_keys: Vec<(Row, String)> = wanted.holder_keys.iter().filter_map(number_of).collect();
+    let mut holder_keys: Vec<(Row, String)> = wanted.holder_keys.iter().filter_map(number_of).collect();
     let mut holders: BTreeSet<Row> = holder_keys.iter().map(|(holder, _)| *holder).collect();
     holders.extend(named);
+    let name_keys = wanted.name_keys.iter().filter_map(|(kind, name, key)| {
+        let identity = state.identity_named(*kind, name)?;
+        number_of(&(identity.id, *key))
+    });
+    holder_keys.extend(name_keys);
     put_certificates(
         state,
         &fetch(connection, sql::LOAD_HOLDER_KEYS, holder_keys).await?,
@@ -174,6 +227,51 @@ async fn load_certificates(
     let since = wanted.earliest.unwrap_or_default().as_millis();
     let live = fetch_since(connection, sql::LOAD_LIVE, Vec::from_iter(named), Some(since)).await?;
     put_certificates(state, &live)
+}
+
+/// Certificates of whom all are revoked, what is revoked already, and the single rows.
+async fn load_feed(
+    connection: &mut SqliteConnection,
+    wanted: &Wanted,
+    state: &mut State,
+) -> Result<(), Failure> {
+    let number_of = |id: &Id| state.number_of(*id);
+    let holders: Vec<Row> = wanted.holders.iter().filter_map(number_of).collect();
+    let since = wanted.held_since.unwrap_or_default().as_millis();
+    let held = fetch_since(connection, sql::LOAD_HELD, holders, Some(since)).await?;
+    put_certificates(state, &held)?;
+    let mut revoked: BTreeSet<String> = wanted.revoked.iter().map(Serial::to_string).collect();
+    let held = wanted.holders.iter().flat_map(|id| state.certificates_of(*id));
+    revoked.extend(
+        held.filter(|c| c.revoked_at.is_some())
+            .map(|c| c.serial.to_string()),
+    );
+    for row in fetch(connection, sql::LOAD_REVOKED, Vec::from_iter(revoked)).await? {
+        state.put_revocation(rows::revocation(&row)?);
+    }
+    if wanted.crls {
+        for row in sqlx::query(sql::CRLS).fetch_all(&mut *connection).await? {
+            let mut columns = Columns::new(&row, 0, "CRL number");
+            let (issuer, number, feed) = (columns.text()?, columns.count()?, columns.count()?);
+            state.put_crl(issuer, CrlSlot { number, feed });
+        }
+    }
+    if wanted.unsettled
+        && let Some(row) = sqlx::query(sql::UNSETTLED)
+            .fetch_optional(&mut *connection)
+            .await?
+    {
+        let mut columns = Columns::new(&row, 0, "restoration");
+        state.put_unsettled(columns.count()?, columns.time()?);
+    }
+    if wanted.origin
+        && let Some(row) = sqlx::query(sql::ORIGIN).fetch_optional(connection).await?
+    {
+        let mut columns = Columns::new(&row, 0, "name of the feed");
+        let (feed, key) = (columns.id()?, SealKey::from_bytes(columns.hash()?));
+        state.put_origin(FeedOrigin { feed, key });
+    }
+    Ok(())
 }
 
 async fn load_requests(

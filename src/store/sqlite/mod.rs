@@ -4,6 +4,7 @@
 
 mod backup;
 mod failure;
+mod feed;
 mod load;
 mod open;
 mod read;
@@ -60,7 +61,11 @@ impl SqliteStore {
     pub async fn open(path: &Path, missing: Missing) -> Result<Self, StoreError> {
         let place = open::place(path)?;
         open::prepare_file(&place, missing)?;
-        let connection = open::connect_writer(&place).await?;
+        let mut connection = open::connect_writer(&place).await?;
+        let feed: i64 = sqlx::query_scalar(sql::FEED_NUMBER)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|e| unavailable(&place, words(&e)))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .test_before_acquire(false)
@@ -68,11 +73,13 @@ impl SqliteStore {
             .await
             .map_err(|e| unavailable(&place, words(&e)))?;
         let writer = Writer::new(place.clone(), open::writer_options(&place), connection);
-        Ok(Self {
+        let store = Self {
             place,
             writer: WriterHandle::start(writer),
             readers,
-        })
+        };
+        store.writer.note_feed(u64::try_from(feed).unwrap_or(0));
+        Ok(store)
     }
 
     fn reader(&self) -> Reader<'_> {

@@ -35,14 +35,16 @@ impl<'s> Reader<'s> {
         Self { place, pool }
     }
 
-    async fn all(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Answer<Vec<SqliteRow>> {
+    /// Every row of a query.
+    pub async fn all(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Answer<Vec<SqliteRow>> {
         query
             .fetch_all(self.pool)
             .await
             .map_err(|e| unavailable(self.place, words(&e)))
     }
 
-    async fn one<T>(
+    /// The one row of a query, read.
+    pub async fn one<T>(
         &self,
         query: Query<'_, Sqlite, SqliteArguments>,
         read: impl Fn(&SqliteRow) -> Answer<T>,

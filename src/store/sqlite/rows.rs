@@ -10,13 +10,14 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteRow, SqliteValueRef};
 use sqlx::{Decode, Sqlite, Type};
 
+use super::super::feed::HostProgress;
 use super::super::state::Row;
 use super::super::{HostStatus, StoreError};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::Record;
 use crate::model::enrollment::{PendingRequest, RequestState};
-use crate::model::{Approval, Certificate, Identity, NameRules, Token};
-use crate::pki::Serial;
+use crate::model::{Approval, Certificate, Change, ChangeKind, Identity, NameRules, Revocation, Token};
+use crate::pki::{RevocationReason, Serial};
 
 /// Reads the columns of one row from left to right.
 pub struct Columns<'r> {
@@ -101,7 +102,14 @@ impl<'r> Columns<'r> {
         T::try_from(number).map_err(|_| self.corrupt(format!("{number} is out of range")))
     }
 
-    fn text<T: FromStr<Err: Display>>(&mut self) -> Read<T> {
+    fn optional_count(&mut self) -> Read<Option<u64>> {
+        let number: Option<i64> = self.raw()?;
+        let number = number.map(u64::try_from).transpose();
+        number.map_err(|_| self.corrupt("a negative number"))
+    }
+
+    /// A word of ours.
+    pub fn text<T: FromStr<Err: Display>>(&mut self) -> Read<T> {
         let text: String = self.raw()?;
         text.parse().map_err(|e| self.corrupt(e))
     }
@@ -271,6 +279,62 @@ pub fn request(row: &SqliteRow) -> Read<PendingRequest> {
     let (by, at): (Option<String>, _) = (c.raw()?, c.optional_time()?);
     request.decided = by.zip(at);
     Ok(request)
+}
+
+/// A change, from `feed_columns`.
+pub fn change(row: &SqliteRow) -> Read<Change> {
+    let mut c = Columns::new(row, 0, "change of the feed");
+    let (number, previous, at, kind) = (c.count()?, c.count()?, c.time()?, c.raw::<String>()?);
+    let kind = match kind.as_str() {
+        "revoked" => ChangeKind::Revoked(Box::new(Revocation {
+            feed: number,
+            revoked_at: at,
+            serial: c.serial()?,
+            issuer: c.text()?,
+            name: c.text()?,
+            not_after: c.time()?,
+            reason: reason(&mut c)?,
+            identity: c.optional_id()?,
+            by: c.raw()?,
+        })),
+        "restored" => ChangeKind::Restored,
+        other => return Err(c.corrupt(format!("unknown kind {other:?}"))),
+    };
+    Ok(Change {
+        number,
+        previous,
+        at,
+        kind,
+    })
+}
+
+fn reason(columns: &mut Columns<'_>) -> Read<RevocationReason> {
+    let code = columns.count()?;
+    RevocationReason::from_code(code).ok_or_else(|| columns.corrupt(format!("unknown reason {code}")))
+}
+
+/// A revocation, from `feed_columns`.
+pub fn revocation(row: &SqliteRow) -> Read<Revocation> {
+    match change(row)?.kind {
+        ChangeKind::Revoked(revocation) => Ok(*revocation),
+        other => Err(StoreError::Corrupt {
+            what: "revocation",
+            why: format!("a serial beside {other:?}"),
+        }),
+    }
+}
+
+/// How far a host is: name, number, two times at which it was heard of, and its patience.
+pub fn progress(row: &SqliteRow) -> Read<HostProgress> {
+    let mut c = Columns::new(row, 0, "progress of a host");
+    let (name, applied) = (c.text()?, c.optional_count()?);
+    let (said, reported) = (c.optional_time()?, c.optional_time()?);
+    Ok(HostProgress {
+        name,
+        applied,
+        last_seen: said.max(reported),
+        denies_after: c.optional_count()?,
+    })
 }
 
 /// An audit record.

@@ -1,10 +1,13 @@
 //! Writes down what a group of operations changed, in a handful of multi-row statements.
 
+mod feed;
+mod statements;
+
 use std::collections::BTreeSet;
 
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
+use sqlx::SqliteConnection;
 
+use self::statements::{Values, insert, one, update};
 use super::super::state::{Row, State};
 use super::failure::Failure;
 use super::rows::{approval_text, json};
@@ -13,9 +16,6 @@ use crate::base::encoding::hex;
 use crate::model::enrollment::PendingRequest;
 use crate::model::{Certificate, Identity, Token};
 
-/// Rows in one statement. With the widest table it stays far below SQLite's 32,766 parameters.
-const ROWS_MAX: usize = 256;
-
 /// Writes every change of `state`.
 pub async fn save(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
     save_tokens(connection, state).await?;
@@ -23,6 +23,7 @@ pub async fn save(connection: &mut SqliteConnection, state: &State) -> Result<()
     save_certificates(connection, state).await?;
     save_requests(connection, state).await?;
     save_reports(connection, state).await?;
+    feed::save(connection, state).await?;
     let records: Vec<_> = state.changes.records.iter().collect();
     insert(connection, sql::INSERT_AUDIT, 9, &records, |record, row| {
         row.add(record.seq as i64)?.add(record.at.as_millis())?;
@@ -149,16 +150,19 @@ async fn save_certificates(connection: &mut SqliteConnection, state: &State) -> 
         row.add(name)?.add(*number).map(drop)
     })
     .await?;
-    let superseded: Vec<_> = certificates
+    let changed: Vec<_> = certificates
         .changed_rows()
         .filter_map(with_number)
-        .map(|(number, c)| (number, c.superseded_by.as_ref().map(ToString::to_string)))
+        .map(|(number, c)| {
+            let successor = c.superseded_by.as_ref().map(ToString::to_string);
+            (number, successor, c.revoked_at.map(|at| at.as_millis()))
+        })
         .collect();
     update(
         connection,
-        sql::SUPERSEDE,
-        &superseded,
-        "a superseded certificate is gone",
+        sql::UPDATE_CERTIFICATES,
+        &changed,
+        "a certificate that changed is gone",
     )
     .await
 }
@@ -254,83 +258,4 @@ async fn save_reports(connection: &mut SqliteConnection, state: &State) -> Resul
         one(connection, sql::PUT_REPORT, values, "a host is gone").await?;
     }
     Ok(())
-}
-
-/// Arguments, in order.
-#[derive(Default)]
-struct Values(SqliteArguments);
-
-impl Values {
-    fn add<'t, T: Encode<'t, Sqlite> + Type<Sqlite>>(&mut self, value: T) -> Result<&mut Self, Failure> {
-        self.0.add(value).map_err(Failure::arguments)?;
-        Ok(self)
-    }
-}
-
-/// Inserts all rows. The statements hold powers of two of them, so that there are few different texts and
-/// all stay prepared.
-async fn insert<T>(
-    connection: &mut SqliteConnection,
-    head: &'static str,
-    width: usize,
-    rows: &[T],
-    write: impl Fn(&T, &mut Values) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut rest = rows;
-    while !rest.is_empty() {
-        let count = ROWS_MAX.min(1 << rest.len().ilog2());
-        let (now, later) = rest.split_at(count);
-        let mut values = Values::default();
-        now.iter().try_for_each(|row| write(row, &mut values))?;
-        sqlx::query_with(AssertSqlSafe(values_text(head, width, count)), values.0)
-            .execute(&mut *connection)
-            .await?;
-        rest = later;
-    }
-    Ok(())
-}
-
-/// `head (?,?),(?,?)`: made of constants and numbers alone.
-fn values_text(head: &str, width: usize, count: usize) -> String {
-    let tuple = format!("({}?)", "?,".repeat(width - 1));
-    let mut text = String::with_capacity(head.len() + (tuple.len() + 1) * count);
-    text.push_str(head);
-    for at in 0..count {
-        text.push_str(if at == 0 { "" } else { "," });
-        text.push_str(&tuple);
-    }
-    text
-}
-
-/// Runs an update over a JSON array of rows, each of which must be found.
-async fn update<T: serde::Serialize>(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    rows: &[T],
-    otherwise: &str,
-) -> Result<(), Failure> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let done = sqlx::query(sql).bind(json(rows)).execute(connection).await?;
-    if done.rows_affected() == rows.len() as u64 {
-        Ok(())
-    } else {
-        Err(Failure::condition(otherwise))
-    }
-}
-
-/// Runs a statement that must change one row.
-async fn one(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    values: Values,
-    otherwise: &str,
-) -> Result<(), Failure> {
-    let done = sqlx::query_with(sql, values.0).execute(connection).await?;
-    if done.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(Failure::condition(otherwise))
-    }
 }

@@ -30,6 +30,13 @@ macro_rules! request_columns {
          r.decided_at"
     };
 }
+/// Columns of a change, in the order `rows::change` reads them.
+macro_rules! feed_columns {
+    () => {
+        "f.number, f.previous, f.at, f.kind, f.serial, f.issuer, f.name, f.not_after, f.reason, f.identity, \
+         f.revoker"
+    };
+}
 /// The newest certificate of `i` that is not revoked. The current one is found without walking through
 /// the identity's history, unless it was revoked.
 macro_rules! newest_certificate {
@@ -52,7 +59,8 @@ pub const HEAD: &str = "SELECT \
      COALESCE((SELECT max(seq) FROM audit), 0), \
      (SELECT hash FROM audit WHERE seq = (SELECT max(seq) FROM audit)), \
      COALESCE((SELECT max(id) FROM certificate), 0), \
-     COALESCE((SELECT max(number) FROM identity), 0)";
+     COALESCE((SELECT max(number) FROM identity), 0), \
+     COALESCE((SELECT max(number) FROM feed), 0)";
 pub const LOAD_TOKENS: &str = concat!(
     "SELECT ",
     token_columns!(),
@@ -98,6 +106,22 @@ pub const LOAD_LIVE: &str = concat!(
     " FROM json_each($1) AS k CROSS JOIN certificate AS c \
        ON c.holder = k.value AND c.revoked_at IS NULL AND c.not_after >= $2"
 );
+pub const LOAD_HELD: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN certificate AS c ON c.holder = k.value AND c.not_after >= $2"
+);
+pub const LOAD_REVOKED: &str = concat!(
+    "SELECT ",
+    feed_columns!(),
+    " FROM json_each($1) AS k CROSS JOIN feed AS f ON f.serial = unhex(k.value)"
+);
+pub const CRLS: &str = "SELECT issuer, number, feed FROM crl";
+pub const ORIGIN: &str = "SELECT feed, key FROM feed_origin";
+/// The newest restoration, unless it is settled.
+pub const UNSETTLED: &str = "SELECT f.number, f.at FROM feed AS f \
+     WHERE f.number = (SELECT max(r.number) FROM feed AS r WHERE r.kind = 'restored') \
+       AND NOT EXISTS (SELECT 1 FROM feed_settled AS s WHERE s.number = f.number)";
 pub const LOAD_REQUESTS: &str = concat!(
     "SELECT ",
     request_columns!(),
@@ -130,7 +154,8 @@ pub const INSERT_CERTIFICATES: &str = "INSERT INTO certificate (id, holder, seri
      sans, not_before, not_after, issued_at, renew_after, spki_sha256, token, renewed_from, superseded_by, \
      revoked_at, der) VALUES ";
 pub const INSERT_NAMES: &str = "INSERT INTO certificate_name (name, certificate) VALUES ";
-pub const SUPERSEDE: &str = "UPDATE certificate SET superseded_by = unhex(k.value ->> 1) \
+pub const UPDATE_CERTIFICATES: &str = "UPDATE certificate \
+     SET superseded_by = unhex(k.value ->> 1), revoked_at = k.value ->> 2 \
      FROM json_each($1) AS k WHERE certificate.id = k.value ->> 0";
 pub const INSERT_REQUESTS: &str = "INSERT INTO request (id, token, spki_sha256, kind, name, sans, source, \
      created_at, state, decided_by, decided_at) VALUES ";
@@ -139,6 +164,18 @@ pub const DECIDE_REQUEST: &str = "UPDATE request SET state = $2, decided_by = $3
 pub const PUT_REPORT: &str = "INSERT INTO host_status (host, reported_at, source, report) \
      VALUES ($1, $2, $3, $4) ON CONFLICT (host) DO UPDATE \
      SET reported_at = excluded.reported_at, source = excluded.source, report = excluded.report";
+pub const INSERT_FEED: &str = "INSERT INTO feed (number, previous, at, kind, serial, issuer, name, not_after, \
+     reason, identity, revoker) VALUES ";
+pub const PUT_APPLIED: &str = "INSERT INTO feed_applied (host, number, cut, denies_after, at) \
+     SELECT k.value ->> 0, k.value ->> 1, k.value ->> 2, k.value ->> 3, k.value ->> 4 \
+       FROM json_each($1) AS k WHERE true \
+     ON CONFLICT (host) DO UPDATE SET number = excluded.number, cut = excluded.cut, \
+       denies_after = excluded.denies_after, at = excluded.at";
+pub const PUT_CRL: &str = "INSERT INTO crl (issuer, number, feed) VALUES ($1, $2, $3) \
+     ON CONFLICT (issuer) DO UPDATE SET number = excluded.number, feed = excluded.feed \
+     WHERE excluded.number > crl.number";
+pub const PUT_ORIGIN: &str = "INSERT INTO feed_origin (id, feed, key) VALUES (1, $1, $2)";
+pub const SETTLE: &str = "INSERT INTO feed_settled (number, at, settler) VALUES ($1, $2, $3)";
 pub const INSERT_AUDIT: &str =
     "INSERT INTO audit (seq, at, actor, action, subject, outcome, source, detail, hash) VALUES ";
 pub const PROBE: &str = "UPDATE probe SET count = count + 1";
@@ -234,4 +271,42 @@ pub const REQUESTS_WAITING: &str = concat!(
 );
 pub const AUDIT: &str = "SELECT a.seq, a.at, a.actor, a.action, a.subject, a.outcome, a.source, a.detail, a.hash \
      FROM audit AS a WHERE a.seq";
+pub const FEED: &str = concat!(
+    "SELECT ",
+    feed_columns!(),
+    " FROM feed AS f WHERE f.number > $1 ORDER BY f.number LIMIT $2"
+);
+pub const CHANGE: &str = concat!("SELECT ", feed_columns!(), " FROM feed AS f WHERE f.number = $1");
+pub const REVOCATION: &str = concat!("SELECT ", feed_columns!(), " FROM feed AS f WHERE f.serial = $1");
+pub const REVOCATIONS: &str = concat!(
+    "SELECT ",
+    feed_columns!(),
+    " FROM feed AS f WHERE f.number > $1 AND f.number <= $2 AND f.not_after >= $3 \
+     ORDER BY f.number LIMIT $4"
+);
+pub const REVOCATIONS_OF: &str = concat!(
+    "SELECT ",
+    feed_columns!(),
+    " FROM feed AS f WHERE f.number > $1 AND f.number <= $2 AND f.not_after >= $3 AND f.issuer = $5 \
+     ORDER BY f.number LIMIT $4"
+);
+pub const FEED_NUMBER: &str = "SELECT COALESCE(max(number), 0) FROM feed";
+macro_rules! counting_hosts {
+    () => {
+        "FROM identity AS i LEFT JOIN feed_applied AS a ON a.host = i.number \
+           LEFT JOIN host_status AS s ON s.host = i.number \
+         WHERE i.kind = 'host' AND i.name <> $2 AND EXISTS (SELECT 1 FROM certificate AS n \
+           WHERE n.holder = i.number AND n.revoked_at IS NULL AND n.not_after >= $3)"
+    };
+}
+pub const PROGRESS: &str = concat!(
+    "SELECT count(*), COALESCE(sum(a.number >= $1), 0), \
+     COALESCE(sum(CASE WHEN a.number = $1 THEN a.cut ELSE 0 END), 0) ",
+    counting_hosts!()
+);
+pub const MISSING: &str = concat!(
+    "SELECT i.name, a.number, a.at, s.reported_at, a.denies_after ",
+    counting_hosts!(),
+    " AND (a.number IS NULL OR a.number < $1) ORDER BY i.name LIMIT $4"
+);
 pub const INTEGRITY: &str = "PRAGMA integrity_check(10)";

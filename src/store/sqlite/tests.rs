@@ -4,6 +4,7 @@ mod files;
 mod groups;
 mod plans;
 mod schema;
+mod upgrade;
 
 use std::path::PathBuf;
 

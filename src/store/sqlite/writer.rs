@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::super::StoreError;
 use super::super::op::{Answer, Op, Outcome};
@@ -36,6 +36,8 @@ pub struct Writer {
     connection: Option<SqliteConnection>,
     /// The last group failed for want of room or worse: readiness is proved by a write.
     doubtful: bool,
+    /// The feed's newest number.
+    feed: watch::Sender<u64>,
 }
 
 impl Writer {
@@ -46,6 +48,7 @@ impl Writer {
             options,
             connection: Some(connection),
             doubtful: false,
+            feed: watch::Sender::new(0),
         }
     }
 
@@ -114,6 +117,9 @@ impl Writer {
         }
         transaction.commit().await?;
         self.doubtful = false;
+        if !state.changes.feed.is_empty() {
+            self.feed.send_replace(state.head.feed);
+        }
         Ok(outcomes)
     }
 
@@ -154,15 +160,20 @@ fn answer(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
 pub struct WriterHandle {
     place: PathBuf,
     queue: mpsc::Sender<Message>,
+    feed: watch::Sender<u64>,
 }
 
 impl WriterHandle {
     /// Starts the task.
     pub fn start(writer: Writer) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        let place = writer.place.clone();
+        let (place, feed) = (writer.place.clone(), writer.feed.clone());
         tokio::spawn(writer.run(receiver));
-        Self { place, queue: sender }
+        Self {
+            place,
+            queue: sender,
+            feed,
+        }
     }
 
     /// Queues the operation and waits until it is durable.
@@ -174,6 +185,20 @@ impl WriterHandle {
             .await
             .map_err(|_| closed())?;
         receiver.await.map_err(|_| closed())?
+    }
+
+    /// The feed's newest number, as it is committed.
+    pub fn feed(&self) -> watch::Receiver<u64> {
+        self.feed.subscribe()
+    }
+
+    /// The feed stood here when the database was opened.
+    pub fn note_feed(&self, number: u64) {
+        self.feed.send_if_modified(|known| {
+            let newer = number > *known;
+            *known = number.max(*known);
+            newer
+        });
     }
 
     /// Finishes what is queued and closes.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::Id;
+use crate::base::{Id, Timestamp};
 use crate::model::audit::Record;
+use crate::model::{Change, IssuerKind};
 
 /// Keys of rows that are new, and of rows that were there and changed. Never both: a row that is new is
 /// written once, as it stands in the end.
@@ -64,12 +65,22 @@ pub struct Changes {
     pub spent: BTreeMap<Id, u32>,
     /// Identities; those changed rejoined or were adopted.
     pub identities: Touched<Id>,
-    /// Certificates; those changed were superseded.
+    /// Certificates; those changed were superseded or revoked.
     pub certificates: Touched<i64>,
     /// Requests; those changed were decided.
     pub requests: Touched<Id>,
     /// Hosts that reported.
     pub reports: BTreeSet<Id>,
+    /// Hosts that said how far they are.
+    pub applied: BTreeSet<Id>,
+    /// Issuers whose next CRL has a number.
+    pub crls: BTreeSet<IssuerKind>,
+    /// Whether it was decided which feed this is.
+    pub origin: bool,
+    /// Restorations that were settled: number, time, by whom.
+    pub settled: Vec<(u64, Timestamp, String)>,
+    /// New numbers of the feed, in order.
+    pub feed: Vec<Change>,
     /// New audit records, in order.
     pub records: Vec<Record>,
 }
@@ -82,14 +93,18 @@ impl Changes {
         }
     }
 
-    /// Forgets all changes but the records, which it gives out: the in-memory store has written them.
-    pub fn take_records(&mut self) -> Vec<Record> {
+    /// Forgets all changes but the logs, which it gives out: the in-memory store has written them.
+    pub fn take_logs(&mut self) -> (Vec<Record>, Vec<Change>) {
         self.tokens.clear();
         self.spent.clear();
         self.identities.clear();
         self.certificates.clear();
         self.requests.clear();
         self.reports.clear();
-        std::mem::take(&mut self.records)
+        self.applied.clear();
+        self.crls.clear();
+        self.origin = false;
+        self.settled.clear();
+        (std::mem::take(&mut self.records), std::mem::take(&mut self.feed))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::op::{Answer, Outcome};
 use super::super::{Enrolled, Enrollment, Renewal, Renewed, StoreError, events};
-use super::State;
+use super::{Key, State};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::Actor;
 use crate::model::enrollment::{Decision, Facts, Holder, decide};
@@ -49,12 +49,20 @@ impl State {
                     .any(|live| live.spki_sha256 == certificate.spki_sha256),
             });
         let holder_id = holder.map(|holder| holder.identity.id);
+        let key = certificate.spki_sha256;
         Facts {
             token: self.token(enrollment.token),
-            repeated: self.certificate_by_key(enrollment.token, certificate.spki_sha256),
+            repeated: self.certificate_by_key(enrollment.token, key),
+            revoked_key: holder_id.is_some_and(|id| self.is_revoked_key(id, key)),
             holder,
             name_owner: self.name_owner(&certificate.sans, holder_id, *now),
         }
+    }
+
+    /// Whether the identity had a certificate for this key that was revoked.
+    fn is_revoked_key(&self, identity: Id, key: Key) -> bool {
+        self.certificates_of(identity)
+            .any(|held| held.spki_sha256 == key && held.revoked_at.is_some())
     }
 
     fn name_owner(&self, sans: &[San], holder: Option<Id>, now: Timestamp) -> Option<&IdentityName> {
@@ -133,6 +141,7 @@ impl State {
             Some(current) if (current.identity, current.kind) != (new.identity, new.kind) => {
                 Some("wrong-identity")
             }
+            Some(_) if self.is_revoked_key(new.identity, new.spki_sha256) => Some("revoked-key"),
             Some(_) => None,
         }
     }

@@ -7,6 +7,7 @@
 
 mod changes;
 mod enroll;
+mod feed;
 mod requests;
 mod tokens;
 
@@ -15,12 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use changes::Changes;
 pub use enroll::host_names;
 
+use super::feed::{Acknowledgement, CrlSlot};
 use super::op::{Answer, Op, Outcome};
 use super::{HostStatus, StoreError};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Event, GENESIS, Record};
 use crate::model::enrollment::{PendingRequest, RequestState};
-use crate::model::{Certificate, Identity, IdentityKind, Token};
+use crate::model::{Certificate, FeedOrigin, Identity, IdentityKind, IssuerKind, Revocation, Token};
 use crate::pki::{IdentityName, Serial};
 
 /// The number of a certificate in order of issue, or of an identity in order of joining.
@@ -39,6 +41,8 @@ pub struct Head {
     pub row: Row,
     /// The number of the newest identity.
     pub identity: Row,
+    /// The newest number of the feed; 0 when there is none.
+    pub feed: u64,
 }
 
 impl Default for Head {
@@ -48,6 +52,7 @@ impl Default for Head {
             hash: GENESIS,
             row: 0,
             identity: 0,
+            feed: 0,
         }
     }
 }
@@ -71,6 +76,11 @@ pub struct State {
     request_keys: BTreeMap<(Id, Key), Id>,
     waiting: BTreeMap<Id, u32>,
     reports: BTreeMap<Id, HostStatus>,
+    revoked: BTreeMap<Serial, Revocation>,
+    applied: BTreeMap<Id, Acknowledgement>,
+    crls: BTreeMap<IssuerKind, CrlSlot>,
+    origin: Option<FeedOrigin>,
+    unsettled: Option<(u64, Timestamp)>,
 }
 
 /// Rows as they are in the database: nothing here counts as a change.
@@ -228,6 +238,13 @@ impl State {
                 self.record(event);
                 Ok(Answer::Done)
             }
+            Op::Revoke(order) => Ok(self.revoke(order)),
+            Op::Regain(regain) => Ok(self.regain(regain)),
+            Op::Restored { actor, now } => Ok(self.restored(actor, *now)),
+            Op::Settle { number, actor, now } => Ok(self.settle(*number, actor, *now)),
+            Op::Acknowledge(acknowledgement) => Ok(self.acknowledge(acknowledgement)),
+            Op::ReserveCrl { issuer, now } => Ok(self.reserve_crl(*issuer, *now)),
+            Op::Origin(candidate) => Ok(self.adopt_origin(candidate)),
             Op::Probe => Ok(Answer::Done),
         }
     }

@@ -140,7 +140,7 @@ async fn no_other_statement_reads_a_whole_table() {
         sql::SPEND_TOKENS,
         sql::DELETE_TOKENS,
         sql::UPDATE_IDENTITY,
-        sql::SUPERSEDE,
+        sql::UPDATE_CERTIFICATES,
         sql::DECIDE_REQUEST,
         sql::TOKEN,
         sql::TOKENS,
@@ -154,6 +154,17 @@ async fn no_other_statement_reads_a_whole_table() {
         sql::COUNT_CERTIFICATES,
         sql::REQUESTS,
         sql::REQUESTS_WAITING,
+        sql::LOAD_HELD,
+        sql::LOAD_REVOKED,
+        sql::UNSETTLED,
+        sql::FEED_NUMBER,
+        sql::FEED,
+        sql::CHANGE,
+        sql::REVOCATION,
+        sql::REVOCATIONS,
+        sql::REVOCATIONS_OF,
+        sql::PROGRESS,
+        sql::MISSING,
     ];
     let mut texts: Vec<String> = constants.map(str::to_owned).to_vec();
     for (after, subject) in [
