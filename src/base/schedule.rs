@@ -109,7 +109,7 @@ impl Schedule {
     fn instants(&self, at: civil::DateTime, zone: &Zone) -> impl Iterator<Item = Timestamp> {
         let ambiguous = zone.0.to_ambiguous_timestamp(at);
         let twice = self.every_hour && matches!(ambiguous.offset(), AmbiguousOffset::Fold { .. });
-        let later = twice.then(|| ambiguous.clone().later()).into_iter();
+        let later = twice.then(|| ambiguous.later()).into_iter();
         let found = std::iter::once(ambiguous.compatible()).chain(later).flatten();
         found.map(|found| Timestamp::from_millis(found.as_millisecond()))
     }

@@ -4,10 +4,13 @@
 //! writes the decision back.
 
 pub mod daemon_json;
+pub mod diff;
 pub mod environment;
 pub mod exec_start;
 pub mod flags;
 mod layouts;
+pub mod options_file;
+pub mod release;
 pub mod settings;
 pub mod unit_file;
 
@@ -121,10 +124,20 @@ pub enum Refusal {
         /// What was seen and what to do.
         why: String,
     },
+    /// A file of options that is not understood.
+    #[error("{}:{line}: {why}", .path.display())]
+    Options {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What was seen and what to do.
+        why: String,
+    },
     /// Flags that come from where they cannot be changed.
     #[error(
         "dockerd was started with {flag}, and no file of options says so: whatever starts it does; take the flag out \
-         there, and dockwarden writes the setting into {}", .path.display()
+         there and restart dockerd, and dockwarden writes the setting into {}", .path.display()
     )]
     Fixed {
         /// The flag as given.

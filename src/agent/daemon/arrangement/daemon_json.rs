@@ -179,6 +179,16 @@ impl DaemonJson {
         self.values.get(key).filter(|value| !value.is_null())
     }
 
+    /// The value that stands there, `null` included.
+    pub fn raw(&self, key: &str) -> Option<&Value> {
+        self.values.get(key)
+    }
+
+    /// All values.
+    pub fn into_values(self) -> Map<String, Value> {
+        self.values
+    }
+
     /// Whether the key stands there at all: with a flag of the same meaning, even a `null` is fatal.
     pub fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)

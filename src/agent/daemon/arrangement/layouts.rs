@@ -1,13 +1,14 @@
 //! Each layout: where its flags are written down, and how a change of them is.
 
 mod rootless;
+mod script;
 mod unit;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::daemon_json::DaemonJson;
 use super::flags::{self, Flag};
-use super::settings::{self, Settled, Told};
+use super::settings::{Settled, Told};
 use super::{Arrangement, FileChange, Refusal, Wanted};
 use crate::agent::daemon::facts::{DaemonFacts, Layout, Scope};
 
@@ -32,7 +33,7 @@ pub(super) fn arrange(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangemen
         } => unit::arrange(facts, wanted, unit, scope),
         Layout::Systemd { unit, scope } => rootless::arrange(facts, wanted, unit, scope),
         Layout::Snap { .. } => arrange_snap(facts, wanted),
-        Layout::Service { .. } | Layout::Plain { .. } => arrange_fixed(facts, wanted),
+        Layout::Service { .. } | Layout::Plain { .. } => script::arrange(facts, wanted, &facts.options_files),
     }
 }
 
@@ -46,55 +47,7 @@ fn arrange_snap(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Ref
             ),
         });
     }
-    arrange_fixed(facts, wanted)
-}
-
-/// Where the flags cannot be changed, everything goes into the file, or nothing is done.
-fn arrange_fixed(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Refusal> {
-    let argv = running_argv(facts)?;
-    let words = argv[1..].to_vec();
-    let place = PathBuf::from("the command line");
-    let flags = parse_flags(&words, &place)?;
-    let mut json = config_file(facts, &flags, &place)?;
-    let settled = settings::settle(&told(&flags, words.len(), &place, &[], SOCKET), &mut json, wanted)?;
-    refuse_fixed(&settled, &flags, &words, &json)?;
-    let changes = file_change(facts, &json)?.into_iter().collect();
-    finish(facts, json, settled, argv, changes)
-}
-
-/// A flag that would have to change where it cannot.
-fn refuse_fixed(
-    settled: &Settled,
-    flags: &[Flag],
-    words: &[String],
-    json: &DaemonJson,
-) -> Result<(), Refusal> {
-    let touched = |at: usize| settled.edit.slots[at].dropped || !settled.edit.slots[at].then.is_empty();
-    let flag = flags.iter().find(|flag| flag.words.clone().any(touched));
-    match flag {
-        Some(flag) => Err(Refusal::Fixed {
-            flag: words[flag.words.clone()].join(" "),
-            path: json.path().to_owned(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// The command line as it runs; only the program where nothing runs.
-fn running_argv(facts: &DaemonFacts) -> Result<Vec<String>, Refusal> {
-    let running = facts.process.as_ref().map(|process| process.argv.clone());
-    let program = facts
-        .program
-        .as_ref()
-        .map(|program| vec![program.path.display().to_string()]);
-    running
-        .filter(|argv| !argv.is_empty())
-        .or(program)
-        .ok_or_else(|| {
-            Refusal::Unrecognised(
-                "dockerd does not run, and its program was not found: start it once".to_owned(),
-            )
-        })
+    script::arrange(facts, wanted, &[])
 }
 
 fn parse_flags(words: &[String], place: &Path) -> Result<Vec<Flag>, Refusal> {

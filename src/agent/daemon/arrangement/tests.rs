@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::agent::daemon::facts::*;
 
-const DEBIAN: &str = "\
+pub(super) const DEBIAN: &str = "\
 [Unit]
 Description=Docker Application Container Engine
 [Service]
@@ -14,7 +14,7 @@ ExecReload=/bin/kill -s HUP $MAINPID
 ";
 const FILES: &str = "/etc/docker/dockwarden/current";
 
-fn wanted() -> Wanted {
+pub(super) fn wanted() -> Wanted {
     Wanted {
         listen: "0.0.0.0:2376".parse().unwrap(),
         directory: PathBuf::from(FILES),
@@ -22,7 +22,7 @@ fn wanted() -> Wanted {
 }
 
 /// A host of systemd with this unit and nothing else.
-fn systemd(unit: &str) -> DaemonFacts {
+pub(super) fn systemd(unit: &str) -> DaemonFacts {
     DaemonFacts {
         layout: Layout::Systemd {
             unit: "docker.service".to_owned(),
@@ -56,12 +56,12 @@ fn systemd(unit: &str) -> DaemonFacts {
     }
 }
 
-fn with_config(mut facts: DaemonFacts, json: &str) -> DaemonFacts {
+pub(super) fn with_config(mut facts: DaemonFacts, json: &str) -> DaemonFacts {
     facts.config_file.contents = Some(json.as_bytes().to_vec());
     facts
 }
 
-fn with_options(mut facts: DaemonFacts, path: &str, text: &str) -> DaemonFacts {
+pub(super) fn with_options(mut facts: DaemonFacts, path: &str, text: &str) -> DaemonFacts {
     facts.options_files.push(OptionsFile {
         path: PathBuf::from(path),
         contents: text.to_owned(),
@@ -69,7 +69,7 @@ fn with_options(mut facts: DaemonFacts, path: &str, text: &str) -> DaemonFacts {
     facts
 }
 
-fn with_drop_in(mut facts: DaemonFacts, name: &str, text: &str) -> DaemonFacts {
+pub(super) fn with_drop_in(mut facts: DaemonFacts, name: &str, text: &str) -> DaemonFacts {
     let unit = facts.unit.as_mut().unwrap();
     unit.drop_ins.push(UnitFile {
         path: unit.drop_in_directory.join(name),
@@ -79,7 +79,7 @@ fn with_drop_in(mut facts: DaemonFacts, name: &str, text: &str) -> DaemonFacts {
 }
 
 /// The facts after these changes were made.
-fn applied(mut facts: DaemonFacts, changes: &[FileChange]) -> DaemonFacts {
+pub(super) fn applied(mut facts: DaemonFacts, changes: &[FileChange]) -> DaemonFacts {
     for change in changes {
         if change.path == facts.config_file.path {
             facts.config_file.contents = change.after.clone();
@@ -126,7 +126,7 @@ fn after<'a>(arrangement: &'a Arrangement, path: &str) -> &'a str {
 }
 
 const DROP_IN: &str = "/etc/systemd/system/docker.service.d/zz-dockwarden.conf";
-const CONFIG: &str = "/etc/docker/daemon.json";
+pub(super) const CONFIG: &str = "/etc/docker/daemon.json";
 
 #[test]
 fn untouched_docker_gets_tls_in_the_file_and_then_a_port_in_a_drop_in() {
