@@ -14,6 +14,7 @@ pub mod config;
 mod controller;
 pub mod daemon;
 pub mod desired;
+pub mod doctor;
 mod execute;
 mod observe;
 pub mod observed;
