@@ -267,6 +267,13 @@ impl Files {
         Ok(())
     }
 
+    /// The temporary files and directories of ours in a directory; none when it cannot be read.
+    pub fn temporaries(&self, directory: &Path) -> Vec<PathBuf> {
+        let names = self.list(directory).unwrap_or_default();
+        let paths = names.into_iter().map(|name| directory.join(name));
+        paths.filter(|path| is_temporary(path)).collect()
+    }
+
     /// Takes the exclusive lock of a file, creating it when needed; fails at once when somebody holds it.
     pub fn lock(&self, path: &Path) -> Result<Lock, FileError> {
         let guard = self

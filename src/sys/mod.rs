@@ -6,6 +6,7 @@ mod disk;
 pub mod fake;
 pub mod files;
 pub mod host;
+pub mod inspect;
 mod listening;
 pub mod process;
 pub mod services;

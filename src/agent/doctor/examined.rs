@@ -29,6 +29,8 @@ pub struct Examined {
     pub client: ClientSeen,
     /// File systems that dockerd and the agent write to.
     pub disks: Vec<Disk>,
+    /// What this user may not look at.
+    pub unseen: Vec<PathBuf>,
 }
 
 impl Examined {
@@ -85,8 +87,8 @@ pub struct TlsFiles {
     pub chain: Result<Vec<Certificate>, String>,
     /// The key's file.
     pub key: PathBuf,
-    /// Whether the key is the leaf's; `Err` says why it cannot be used.
-    pub key_matches: Result<bool, String>,
+    /// Whether the key is the leaf's; `Err` says why it cannot be used, `None`: this user may not read it.
+    pub key_matches: Option<Result<bool, String>>,
     /// The key file's permissions.
     pub key_access: Option<Access>,
     /// The CA's file, when one is named.
@@ -138,6 +140,8 @@ pub struct LocalAccess {
 pub struct AgentSeen {
     /// Its configuration: `None` when there is none, `Err` when it cannot be used.
     pub config: Option<Result<AgentConfig, String>>,
+    /// Whether this user may not look into the state directory: then nothing is known of what follows.
+    pub hidden: bool,
     /// What it last said; `Err` when that cannot be read.
     pub status: Option<Result<Status, String>>,
     /// Whether an agent holds the lock of the state directory.

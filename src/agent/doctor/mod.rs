@@ -5,6 +5,7 @@
 
 mod checks;
 pub mod dial;
+pub mod examine;
 pub mod examined;
 
 use serde::Serialize;

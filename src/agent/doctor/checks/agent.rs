@@ -27,6 +27,7 @@ pub(super) fn running(examined: &Examined) -> Vec<Finding> {
                 "correct it, then: dockwarden agent run --check-config",
             )];
         }
+        Some(Ok(_)) if agent.hidden => return Vec::new(),
         Some(Ok(_)) => {}
     }
     let start = "systemctl start dockwarden-agent; journalctl -u dockwarden-agent -n 50";

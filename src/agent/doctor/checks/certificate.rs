@@ -137,12 +137,12 @@ fn key(subject: &Subject<'_>) -> Option<Finding> {
     let says = Says("certificate");
     let (key, certificate) = (subject.files.key.display(), subject.files.certificate.display());
     match &subject.files.key_matches {
-        Ok(true) => None,
-        Ok(false) => Some(says.critical(
+        None | Some(Ok(true)) => None,
+        Some(Ok(false)) => Some(says.critical(
             format!("{key} does not belong to {certificate}: dockerd would not start with them"),
             subject.renew,
         )),
-        Err(why) => Some(says.critical(
+        Some(Err(why)) => Some(says.critical(
             format!("{key} cannot be used: {why}; dockerd would not start with it"),
             subject.renew,
         )),
@@ -157,9 +157,9 @@ fn chain(subject: &Subject<'_>) -> Option<Finding> {
         return Some(says.critical(seen, subject.renew));
     }
     let why = subject.files.chain_refused.as_ref()?;
-    Some(says.warning(
+    Some(says.notice(
         format!(
-            "a client that trusts {path} refuses {}: {why}",
+            "a client that trusts {path} alone refuses {}: {why}",
             subject.files.certificate.display()
         ),
         "put the issuing CA behind the leaf in the certificate's file, and its root into the clients' ca.pem",
@@ -281,7 +281,7 @@ mod tests {
         ));
         rows.push((
             TlsFiles {
-                key_matches: Ok(false),
+                key_matches: Some(Ok(false)),
                 ..good()
             },
             Critical,
@@ -289,7 +289,7 @@ mod tests {
         ));
         rows.push((
             TlsFiles {
-                key_matches: Err("encrypted".into()),
+                key_matches: Some(Err("encrypted".into())),
                 ..good()
             },
             Critical,
@@ -308,7 +308,7 @@ mod tests {
                 chain_refused: Some("unknown issuer".into()),
                 ..good()
             },
-            Warning,
+            Notice,
             "unknown issuer",
         ));
         for (files, severity, words) in rows {

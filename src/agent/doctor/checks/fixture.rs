@@ -59,6 +59,7 @@ pub fn examined() -> Examined {
         agent: AgentSeen::default(),
         client: ClientSeen::default(),
         disks: Vec::new(),
+        unseen: Vec::new(),
     }
 }
 
@@ -244,7 +245,7 @@ impl Made {
             certificate: "/etc/docker/cert.pem".into(),
             chain: Ok(vec![self.leaf.clone()]),
             key: "/etc/docker/key.pem".into(),
-            key_matches: Ok(true),
+            key_matches: Some(Ok(true)),
             key_access: Some(Access {
                 mode: 0o400,
                 uid: 0,

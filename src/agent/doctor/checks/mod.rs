@@ -47,6 +47,7 @@ pub(super) const ALL: &[Check] = &[
     agent::files,
     clock::clock,
     disk::disks,
+    disk::unseen,
     client::variables,
     client::contexts,
 ];
