@@ -7,6 +7,8 @@ mod agent;
 mod commands;
 #[cfg(any(feature = "server", feature = "agent"))]
 mod config;
+#[cfg(feature = "agent")]
+mod doctor;
 mod logging;
 #[cfg(all(feature = "server", feature = "agent", feature = "cli"))]
 mod quickstart;
@@ -48,6 +50,9 @@ enum Command {
     #[cfg(feature = "agent")]
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Say what is wrong on this host, each with its fix
+    #[cfg(feature = "agent")]
+    Doctor(doctor::Arguments),
     #[cfg(feature = "cli")]
     #[command(flatten)]
     People(crate::cli::Command),
@@ -67,9 +72,12 @@ enum Command {
     },
 }
 
-/// Runs the command line; the exit code is 0, 1 (failed) or 2 (usage).
+/// Runs the command line; the exit code is 0, 1 (failed) or 2 (usage). Those of `doctor` are its own.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let result = match cli.command {
         #[cfg(all(feature = "server", feature = "agent", feature = "cli"))]
         Command::Quickstart(args) => quickstart::run(&args),
@@ -77,6 +85,8 @@ pub fn main() -> ExitCode {
         Command::Server(command) => server::run(command),
         #[cfg(feature = "agent")]
         Command::Agent(command) => agent::run(command),
+        #[cfg(feature = "agent")]
+        Command::Doctor(arguments) => doctor::run(&arguments),
         #[cfg(feature = "cli")]
         Command::People(command) => commands::run(command),
         #[cfg(feature = "cli")]
@@ -91,4 +101,17 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help and version go to standard output with 0, what is wrong to standard error with 2; 64 for `doctor`, whose 2
+/// means a warning.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told when even this cannot be written.
+    let _ = error.print();
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    #[cfg(feature = "agent")]
+    if code != 0 && std::env::args_os().nth(1).is_some_and(|word| word == "doctor") {
+        return ExitCode::from(doctor::USAGE);
+    }
+    ExitCode::from(code)
 }

@@ -88,7 +88,11 @@ fn is_lock_of(line: &str, inode: u64) -> bool {
 /// only a directory service knows are not seen.
 pub fn group(gid: u32) -> Option<(String, Vec<String>)> {
     let files = Files::system();
-    let read = |path: &str| files.read_text(Path::new(path), TABLE_BYTES_MAX).unwrap_or_default();
+    let read = |path: &str| {
+        files
+            .read_text(Path::new(path), TABLE_BYTES_MAX)
+            .unwrap_or_default()
+    };
     group_in(gid, &read("/etc/group"), &read("/etc/passwd"))
 }
 
@@ -116,7 +120,10 @@ mod tests {
     fn members_come_from_both_tables() {
         let groups = "root:x:0:\ndocker:x:999:bob,ci,\nother:x:100:eve\n";
         let users = "root:x:0:0::/:/bin/sh\ndan:x:1001:999::/home/dan:/bin/sh\nbob:x:1000:999::/:/bin/sh\n";
-        let expected = ("docker".to_owned(), ["bob", "ci", "dan"].map(str::to_owned).to_vec());
+        let expected = (
+            "docker".to_owned(),
+            ["bob", "ci", "dan"].map(str::to_owned).to_vec(),
+        );
         assert_eq!(group_in(999, groups, users), Some(expected));
         assert_eq!(group_in(0, groups, ""), Some(("root".to_owned(), Vec::new())));
         assert_eq!(group_in(5, groups, users), None);
@@ -138,7 +145,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let room = room(dir.path()).unwrap();
         assert!(room.total >= room.free && room.total > 0);
-        assert_eq!(stat(dir.path()).unwrap().mode, 0o700);
+        let private = dir.path().join("private");
+        Files::system().private_directory(&private).unwrap();
+        assert_eq!(stat(&private).unwrap().mode, 0o700);
         assert!(stat(&dir.path().join("none")).is_err());
     }
 }

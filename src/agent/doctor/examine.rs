@@ -104,7 +104,11 @@ pub async fn examine(mut places: Places<'_>) -> Examined {
 
 /// An engine that this user may not ask is not one that does not answer.
 fn hide_refusal(facts: &mut DaemonFacts, socket: &Path, unseen: &mut Unseen) {
-    let refused = facts.engine.error.as_deref().is_some_and(|why| why.contains("ermission denied"));
+    let refused = facts
+        .engine
+        .error
+        .as_deref()
+        .is_some_and(|why| why.contains("ermission denied"));
     if refused {
         facts.engine.error = None;
         unseen.note(socket);
@@ -120,7 +124,13 @@ async fn docker(facts: DaemonFacts, places: &Places<'_>, unseen: &mut Unseen) ->
     let settings = told.map(|told| told.settings);
     let tls = settings.as_ref().ok().and_then(|settings| {
         let named = (settings.tls_cert.as_ref()?, settings.tls_key.as_ref()?);
-        Some(tls::read(named.0, named.1, settings.tls_ca.as_deref(), &places.files, unseen))
+        Some(tls::read(
+            named.0,
+            named.1,
+            settings.tls_ca.as_deref(),
+            &places.files,
+            unseen,
+        ))
     });
     let config = &facts.config_file.path;
     let config_target = places.files.disk().read_link(config).ok();
@@ -142,13 +152,18 @@ async fn validate(facts: &DaemonFacts, words: &[String], places: &Places<'_>) ->
     // fd:// stands for sockets that systemd passes, which this one does not get; it only checks, and opens nothing.
     let line = [program.path.display().to_string(), "--validate".to_owned()];
     let line = line.into_iter().chain(words.iter().cloned());
-    let outcome = places.programs.run(&CommandLine::new(line, VALIDATE_TIMEOUT)).await;
+    let outcome = places
+        .programs
+        .run(&CommandLine::new(line, VALIDATE_TIMEOUT))
+        .await;
     match outcome.ending {
         crate::sys::Ending::Exited(0) => Some(Ok(())),
         crate::sys::Ending::Exited(_) => {
             let said = outcome.output_tail.trim();
             let last = said.lines().last().unwrap_or("it said nothing");
-            Some(Err(last.trim_start_matches("unable to configure the Docker daemon with ").to_owned()))
+            Some(Err(last
+                .trim_start_matches("unable to configure the Docker daemon with ")
+                .to_owned()))
         }
         // Not an answer.
         _ => None,
@@ -171,10 +186,11 @@ async fn ports(places: &Places<'_>) -> Vec<Port> {
         }
     }
     if let Some(facts) = &places.facts {
-        let socket = facts.unit.as_ref().and_then(|unit| unit.socket.as_ref());
+        let sockets = facts.unit.iter().flat_map(|unit| &unit.sockets);
         for listener in &facts.listeners {
             let port = format!(":{}", listener.address.port());
-            let passed = socket.filter(|socket| socket.listen.iter().any(|l| l.ends_with(&port) || *l == port[1..]));
+            let passes = |listen: &String| listen.ends_with(&port) || *listen == port[1..];
+            let passed = sockets.clone().find(|socket| socket.listen.iter().any(passes));
             match passed {
                 Some(socket) => want(listener.address, Owner::Socket(socket.name.clone())),
                 None if is_api(listener.address) => want(listener.address, Owner::Dockerd),
@@ -203,7 +219,9 @@ fn names(places: &Places<'_>) -> Vec<San> {
         _ => {
             let names = facts.fqdn.iter().chain([&facts.hostname]);
             let names = names.filter_map(|name| name.parse().ok()).map(San::Dns);
-            let mut names: Vec<San> = names.chain(facts.addresses.iter().copied().map(San::Ip)).collect();
+            let mut names: Vec<San> = names
+                .chain(facts.addresses.iter().copied().map(San::Ip))
+                .collect();
             names.dedup();
             names
         }

@@ -10,6 +10,8 @@ pub mod examined;
 
 use serde::Serialize;
 
+#[cfg(test)]
+use checks::fixture as checks_fixture;
 pub use examined::Examined;
 
 /// How bad it is. The exit code of the command is the worst one's number.

@@ -4,7 +4,7 @@ mod apply;
 pub(super) mod front;
 mod plan;
 mod run;
-mod settings;
+pub(super) mod settings;
 mod status;
 mod uninstall;
 
@@ -39,7 +39,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// A small runtime for a command that looks at the host once.
-fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -77,6 +77,16 @@ impl Settings {
         Ok(self.flags().over(file).check()?)
     }
 
+    /// The same, for a command that also works where no agent was ever set up: `None` when nobody said anything about
+    /// one, neither in a file nor in the environment nor by flag.
+    pub fn load_if_any(&self) -> Option<anyhow::Result<Config>> {
+        let named = self.config.is_some() || Files::system().exists(CONFIG_PATH.as_ref());
+        let set =
+            |variable: &Variable| config::environment(variable.name).is_some_and(|text| !text.is_empty());
+        let said = named || self.flags() != RawConfig::default() || VARIABLES.iter().any(set);
+        said.then(|| self.load())
+    }
+
     fn flags(&self) -> RawConfig {
         RawConfig {
             server: self.server.clone(),

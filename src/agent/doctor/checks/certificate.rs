@@ -237,7 +237,7 @@ mod tests {
                     ..spec()
                 },
                 Warning,
-                "83 % of its life",
+                "84 % of its life",
             ),
             (
                 Spec {

@@ -21,8 +21,15 @@ pub(super) fn unseen(examined: &Examined) -> Vec<Finding> {
     if examined.unseen.is_empty() {
         return Vec::new();
     }
-    let paths: Vec<String> = examined.unseen.iter().map(|path| path.display().to_string()).collect();
-    let seen = format!("this user may not look at {}: what is wrong there is not found", paths.join(", "));
+    let paths: Vec<String> = examined
+        .unseen
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let seen = format!(
+        "this user may not look at {}: what is wrong there is not found",
+        paths.join(", ")
+    );
     vec![Says("permission").notice(seen, "run it as root: sudo dockwarden doctor")]
 }
 

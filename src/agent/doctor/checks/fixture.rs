@@ -105,6 +105,7 @@ pub fn process(environment: &[(&str, &str)]) -> DaemonProcess {
     DaemonProcess {
         pid: 100,
         started_at: now() - DAY,
+        start_ticks: 1,
         uid: 0,
         argv: vec!["/usr/bin/dockerd".into(), "-H".into(), "fd://".into()],
         environment: environment.collect(),
@@ -133,7 +134,7 @@ pub fn unit(socket: Option<SocketUnit>) -> Unit {
         ),
         drop_ins: Vec::new(),
         drop_in_directory: "/etc/systemd/system/docker.service.d".into(),
-        socket,
+        sockets: socket.into_iter().collect(),
         needs_reload: false,
     }
 }
@@ -191,6 +192,7 @@ pub fn status(at: Timestamp, conditions: &[(ConditionKind, ConditionStatus)]) ->
             served: None,
             renew_at: None,
             clock_offset_ms: None,
+            revocations: None,
             conditions: conditions.collect(),
         },
     }

@@ -3,7 +3,7 @@
 use super::super::dial::{Answer, Owner, Port};
 use super::super::examined::{Docker, Examined, place};
 use super::super::{Finding, Says};
-use crate::agent::daemon::facts::DaemonFacts;
+use crate::agent::daemon::facts::{DaemonFacts, SocketUnit};
 
 /// Every listener, asked in plaintext and over TLS without a certificate.
 pub(super) fn open_ports(examined: &Examined) -> Vec<Finding> {
@@ -68,39 +68,38 @@ fn fix(port: &Port, facts: Option<&DaemonFacts>) -> String {
 
 /// A socket unit that would hand TCP to a dockerd that knows no TLS: served in plaintext, without a warning.
 pub(super) fn socket_activation(examined: &Examined) -> Vec<Finding> {
-    let says = Says("socket-unit");
     let Some(Docker { facts, settings, .. }) = &examined.docker else {
         return Vec::new();
     };
-    let Some(socket) = facts.unit.as_ref().and_then(|unit| unit.socket.as_ref()) else {
-        return Vec::new();
-    };
+    let guarded = settings.as_ref().is_ok_and(|settings| settings.tls_verify);
+    let sockets = facts.unit.iter().flat_map(|unit| &unit.sockets);
+    sockets.map(|socket| judge_socket(socket, guarded)).collect()
+}
+
+fn judge_socket(socket: &SocketUnit, guarded: bool) -> Finding {
+    let says = Says("socket-unit");
+    let name = &socket.name;
     let over_tcp: Vec<&str> = socket
         .listen
         .iter()
         .map(String::as_str)
         .filter(|l| is_tcp(l))
         .collect();
-    if over_tcp.is_empty() {
-        return vec![says.ok(format!("{} passes on no TCP port", socket.name))];
-    }
     let ports = over_tcp.join(", ");
-    let guarded = settings.as_ref().is_ok_and(|settings| settings.tls_verify);
-    match guarded {
-        false => vec![says.critical(
+    match (over_tcp.is_empty(), guarded) {
+        (true, _) => says.ok(format!("{name} passes on no TCP port")),
+        (false, false) => says.critical(
             format!(
-                "{} listens on {ports} and hands it to dockerd, which was told of no TLS: it is served in plaintext, and dockerd warns of nothing",
-                socket.name
+                "{name} listens on {ports} and hands it to dockerd, which was told of no TLS: it is served in plaintext, and dockerd warns of nothing"
             ),
-            format!("systemctl edit --full {} and remove that ListenStream", socket.name),
-        )],
-        true => vec![says.notice(
+            format!("systemctl edit --full {name} and remove that ListenStream"),
+        ),
+        (false, true) => says.notice(
             format!(
-                "{} listens on {ports}: dockerd speaks TLS there as long as tlsverify stays set, and gRPC on it passes authorization plugins by",
-                socket.name
+                "{name} listens on {ports}: dockerd speaks TLS there as long as tlsverify stays set, and gRPC on it passes authorization plugins by"
             ),
             "give the port to dockerd with a host instead (tcp://…:2376), or use mode = \"gate\"",
-        )],
+        ),
     }
 }
 
@@ -118,7 +117,6 @@ mod tests {
     use super::super::super::Severity;
     use super::super::fixture::*;
     use super::*;
-    use crate::agent::daemon::facts::SocketUnit;
 
     #[test]
     fn a_port_is_judged_by_what_strangers_get_from_it() {

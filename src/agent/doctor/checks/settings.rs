@@ -159,11 +159,9 @@ fn listens(facts: &DaemonFacts, host: &str) -> bool {
 /// By a host, or by the socket unit that `fd://` stands for.
 fn is_told(settings: &Settings, facts: &DaemonFacts, address: SocketAddr) -> bool {
     let port = format!(":{}", address.port());
-    let socket = facts.unit.as_ref().and_then(|unit| unit.socket.as_ref());
-    let passed = socket.is_some_and(|socket| {
-        let mut all = socket.listen.iter();
-        all.any(|listen| listen.ends_with(&port) || *listen == port[1..])
-    });
+    let sockets = facts.unit.iter().flat_map(|unit| &unit.sockets);
+    let mut listens = sockets.flat_map(|socket| &socket.listen);
+    let passed = listens.any(|listen| listen.ends_with(&port) || *listen == port[1..]);
     // TLS without hosts means this one.
     let implied = settings.hosts.is_empty() && address.port() == 2376 && address.ip().is_loopback();
     // Swarm's own ports, and metrics, are listened on by dockerd too.

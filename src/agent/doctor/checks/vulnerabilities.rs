@@ -153,7 +153,9 @@ pub(super) fn vulnerabilities(examined: &Examined) -> Vec<Finding> {
     let Some(text) = docker.facts.engine.version.as_deref().or(program) else {
         return Vec::new();
     };
-    let Some((version, distributions)) = parse(text) else {
+    // The program alone does not say whose build it is.
+    let unknown_build = docker.facts.engine.version.is_none();
+    let Some((version, distributions)) = parse(text).map(|(v, d)| (v, d || unknown_build)) else {
         return vec![says.notice(
             format!(
                 "{text} is no version of dockerd that is known: nothing can be said about its vulnerabilities"

@@ -81,7 +81,13 @@ fn pair(config: &Config, files: &Files, unseen: &mut Unseen) -> Option<super::su
         return None;
     }
     let ca = file(CA_FILE);
-    Some(tls::read(&file(CERTIFICATE_FILE), &file(KEY_FILE), Some(&ca), files, unseen))
+    Some(tls::read(
+        &file(CERTIFICATE_FILE),
+        &file(KEY_FILE),
+        Some(&ca),
+        files,
+        unseen,
+    ))
 }
 
 /// What is more open than it should be: which, its bits, the bits it should have.
@@ -104,8 +110,15 @@ fn loose(config: &Config) -> Vec<(PathBuf, u32, u32)> {
 /// A running agent has temporary files of its own, for a moment.
 fn leftovers(config: &Config, files: &Files, runs: bool, now: crate::base::Timestamp) -> Vec<PathBuf> {
     let versions = config.files.join("versions");
-    let directories = [config.files.as_path(), &versions, &config.state, Path::new("/etc/docker")];
-    let all = directories.iter().flat_map(|directory| files.temporaries(directory));
+    let directories = [
+        config.files.as_path(),
+        &versions,
+        &config.state,
+        Path::new("/etc/docker"),
+    ];
+    let all = directories
+        .iter()
+        .flat_map(|directory| files.temporaries(directory));
     let is_old = |path: &PathBuf| {
         let modified = inspect::stat(path).map(|found| found.modified);
         modified.is_ok_and(|modified| now.since(modified) > TEMPORARY_AGE)

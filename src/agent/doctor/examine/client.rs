@@ -40,15 +40,22 @@ pub(super) fn look(places: &ClientPlaces, files: &Files) -> ClientSeen {
     ClientSeen {
         host_variable: places.host.clone(),
         verify_variable: places.verify.clone(),
-        cert_path_missing: cert_path.as_deref().map(|path| missing(path, files)).unwrap_or_default(),
+        cert_path_missing: cert_path
+            .as_deref()
+            .map(|path| missing(path, files))
+            .unwrap_or_default(),
         cert_path,
         current: places.context.clone().or(configured),
-        contexts: directory.map(|directory| contexts(directory, files)).unwrap_or_default(),
+        contexts: directory
+            .map(|directory| contexts(directory, files))
+            .unwrap_or_default(),
     }
 }
 
 fn missing(directory: &Path, files: &Files) -> Vec<&'static str> {
-    let absent = FILES.into_iter().filter(|name| !files.exists(&directory.join(name)));
+    let absent = FILES
+        .into_iter()
+        .filter(|name| !files.exists(&directory.join(name)));
     absent.collect()
 }
 
@@ -76,7 +83,11 @@ fn contexts(directory: &Path, files: &Files) -> Vec<ContextSeen> {
 fn context(directory: &Path, meta: &Value, files: &Files) -> Option<ContextSeen> {
     let name = meta.get("Name")?.as_str()?.to_owned();
     let docker = meta.get("Endpoints")?.get("docker")?;
-    let endpoint = docker.get("Host")?.as_str().filter(|host| host.starts_with("tcp://"))?.to_owned();
+    let endpoint = docker
+        .get("Host")?
+        .as_str()
+        .filter(|host| host.starts_with("tcp://"))?
+        .to_owned();
     let id = hex(&sha256(name.as_bytes()));
     let tls = directory.join("contexts/tls").join(id).join("docker");
     Some(ContextSeen {
@@ -84,7 +95,9 @@ fn context(directory: &Path, meta: &Value, files: &Files) -> Option<ContextSeen>
         endpoint,
         skips_verification: docker.get("SkipTLSVerify").and_then(Value::as_bool) == Some(true),
         missing: missing(&tls, files),
-        key_mode: inspect::stat(&tls.join("key.pem")).ok().map(|found| found.mode & 0o777),
+        key_mode: inspect::stat(&tls.join("key.pem"))
+            .ok()
+            .map(|found| found.mode & 0o777),
         not_after: leaf(&tls.join("cert.pem"), files).map(|leaf| leaf.not_after),
         directory: tls,
     })
@@ -110,12 +123,20 @@ mod tests {
         };
         let id = |name: &str| hex(&sha256(name.as_bytes()));
         let meta = |name: &str, host: &str| {
-            format!(r#"{{"Name":"{name}","Endpoints":{{"docker":{{"Host":"{host}","SkipTLSVerify":true}}}}}}"#)
+            format!(
+                r#"{{"Name":"{name}","Endpoints":{{"docker":{{"Host":"{host}","SkipTLSVerify":true}}}}}}"#
+            )
         };
         put("config.json", r#"{"currentContext":"web-1"}"#);
-        put(&format!("contexts/meta/{}/meta.json", id("web-1")), &meta("web-1", "tcp://web-1:2376"));
+        put(
+            &format!("contexts/meta/{}/meta.json", id("web-1")),
+            &meta("web-1", "tcp://web-1:2376"),
+        );
         put(&format!("contexts/tls/{}/docker/key.pem", id("web-1")), "key");
-        put(&format!("contexts/meta/{}/meta.json", id("local")), &meta("local", "unix:///x.sock"));
+        put(
+            &format!("contexts/meta/{}/meta.json", id("local")),
+            &meta("local", "unix:///x.sock"),
+        );
         put(&format!("contexts/meta/{}/meta.json", id("broken")), "{");
         let places = ClientPlaces {
             directory: Some(dir.path().to_owned()),
@@ -126,7 +147,10 @@ mod tests {
         let [context] = &seen.contexts[..] else {
             panic!("{:?}", seen.contexts)
         };
-        assert_eq!((context.name.as_str(), context.skips_verification), ("web-1", true));
+        assert_eq!(
+            (context.name.as_str(), context.skips_verification),
+            ("web-1", true)
+        );
         assert_eq!(context.missing, ["ca.pem", "cert.pem"]);
         assert_eq!(context.key_mode, Some(0o644));
     }

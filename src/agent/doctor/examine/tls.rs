@@ -80,9 +80,13 @@ fn refused(chain: &[Certificate], anchors: &[Certificate]) -> Option<String> {
     for _ in 0..CHAIN_MAX {
         let signed = |issuer: &&Certificate| {
             issuer.subject == at.issuer
-                && issuer.public_key().is_ok_and(|key| at.verify_signature(&key).is_ok())
+                && issuer
+                    .public_key()
+                    .is_ok_and(|key| at.verify_signature(&key).is_ok())
         };
-        if anchors.iter().any(|anchor| anchor.fingerprint == at.fingerprint) || anchors.iter().any(|a| signed(&a)) {
+        if anchors.iter().any(|anchor| anchor.fingerprint == at.fingerprint)
+            || anchors.iter().any(|a| signed(&a))
+        {
             return None;
         }
         match chain[1..].iter().find(signed) {
@@ -114,7 +118,11 @@ mod tests {
                 .signed_by(&key, &rcgen::Issuer::from_params(&issuer.params, &issuer.key))
                 .unwrap(),
         };
-        Ca { certificate, params, key }
+        Ca {
+            certificate,
+            params,
+            key,
+        }
     }
 
     fn write(dir: &Path, name: &str, text: &str) -> std::path::PathBuf {
@@ -155,6 +163,11 @@ mod tests {
         assert!(look(&garbage, &key, &root).chain.is_err());
         assert!(look(&whole, &key, &garbage).anchors.unwrap().is_err());
         assert!(look(&alone, &key, &root).chain_refused.is_some());
-        assert!(look(&whole, &key, &other).chain_refused.unwrap().contains("issuer"));
+        assert!(
+            look(&whole, &key, &other)
+                .chain_refused
+                .unwrap()
+                .contains("issuer")
+        );
     }
 }
