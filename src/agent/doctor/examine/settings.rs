@@ -64,11 +64,11 @@ fn unit_words(facts: &DaemonFacts) -> Option<Vec<String>> {
 fn combine(flags: &[Flag], json: &DaemonJson) -> Settings {
     let of = |key: &'static str| flags.iter().filter(move |flag| flag.key() == key);
     let switch = |key| {
-        let flag = of(key).last().and_then(Flag::is_on);
+        let flag = of(key).next_back().and_then(Flag::is_on);
         flag.or_else(|| json.get(key).and_then(Value::as_bool))
     };
     let path = |key| {
-        let flag = of(key).last().map(|flag| flag.value.clone());
+        let flag = of(key).next_back().map(|flag| flag.value.clone());
         let text = flag.or_else(|| json.get(key).and_then(Value::as_str).map(str::to_owned));
         text.map(PathBuf::from)
     };
