@@ -5,12 +5,13 @@ use dockwarden::pki::cert::Certificate;
 use dockwarden::pki::lint::{self, Candidate, Purpose};
 use libfuzzer_sys::fuzz_target;
 
-const PURPOSES: [Purpose; 5] = [
+const PURPOSES: [Purpose; 6] = [
     Purpose::Root,
     Purpose::HostsIssuer,
     Purpose::ClientsIssuer,
     Purpose::Host,
     Purpose::Client,
+    Purpose::OcspSigner,
 ];
 
 fuzz_target!(|der: &[u8]| {

@@ -71,6 +71,11 @@ impl Root {
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
+
+    /// What signing takes.
+    pub(super) fn parts(&self) -> (&Certificate, &dyn IssuerKey) {
+        (&self.certificate, &*self.key)
+    }
 }
 
 impl std::fmt::Debug for Root {

@@ -4,6 +4,7 @@
 //! Delta CRLs, indirect CRLs and CRLs with an issuing distribution point are refused when read and never written:
 //! who takes a part for the whole takes a revoked certificate for a good one.
 
+mod accept;
 #[cfg(any(test, feature = "server"))]
 mod buffer;
 mod diff;
@@ -26,8 +27,9 @@ use super::{PemError, RevocationReason, Serial, cert, pem};
 use crate::base::Timestamp;
 use crate::base::limits::CRL_BYTES_MAX;
 
+pub use accept::{CLOCK_SKEW_MAX, Refusal};
 #[cfg(any(test, feature = "server"))]
-pub use buffer::{EntryBuffer, Subjects};
+pub use buffer::EntryBuffer;
 pub use diff::{Difference, diff, dropped};
 #[cfg(any(test, feature = "server"))]
 pub use encode::{Head, Unsigned};
@@ -94,6 +96,16 @@ pub enum CrlError {
     Signature(#[from] SignatureError),
 }
 
+/// What the listed certificates are. Decides how a compromised key is written: `cACompromise` is for CAs, and
+/// `keyCompromise` for all others (RFC 5280 §5.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subjects {
+    /// Leaves: in the list of an issuer.
+    Leaves,
+    /// Issuers: in the list of a root.
+    Issuers,
+}
+
 /// One revocation, as it goes into a CRL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revoked {
@@ -142,9 +154,7 @@ pub struct CrlFacts {
     pub is_sorted: bool,
     /// Whether every date has the form RFC 5280 asks for.
     pub dates_in_right_form: bool,
-    /// Whether an entry carries the reason `unspecified`, which RFC 5280 §5.3.1 wants left out.
-    pub has_unspecified: bool,
-    /// The reason codes that occur, as bits.
+    /// The reason codes that are spelled out, as bits.
     pub reason_bits: u16,
     entries: Range<usize>,
 }

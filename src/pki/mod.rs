@@ -11,6 +11,7 @@ pub(crate) mod der;
 mod leaf_key;
 pub mod lint;
 pub mod names;
+pub mod ocsp;
 pub mod pem;
 pub(crate) mod private_key;
 mod public_key;

@@ -90,6 +90,11 @@ impl SignatureAlgorithm {
             .map_err(|_| SignatureError::Invalid)
     }
 
+    /// Whether a key of this kind makes such signatures.
+    pub(crate) fn fits(self, key: Key) -> bool {
+        self.verifier(key).is_some()
+    }
+
     /// Any digest goes with either curve: OpenSSL signs P-384 requests with SHA-256 unless told otherwise.
     fn verifier(self, key: Key) -> Option<&'static dyn VerificationAlgorithm> {
         Some(match (key, self.0) {

@@ -5,22 +5,12 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::entry::{Entries, Entry, REASON};
-use super::{Revoked, drop_before};
+use super::{Revoked, Subjects, drop_before};
 use crate::base::Timestamp;
 use crate::pki::{RevocationReason, Serial, dates, der};
 
 /// A chunk is split when it grows past this many bytes: some 350 entries.
 const CHUNK_BYTES_MAX: usize = 16 * 1024;
-
-/// What the listed certificates are. Decides how a compromised key is written: `cACompromise` is for CAs, and
-/// `keyCompromise` for all others (RFC 5280 §5.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subjects {
-    /// Leaves: in the list of an issuer.
-    Leaves,
-    /// Issuers: in the list of a root.
-    Issuers,
-}
 
 /// Encoded entries in the order of [`Serial`]. A clone shares all chunks until either changes: cheap enough to sign
 /// one on another thread while the next revocation comes in.

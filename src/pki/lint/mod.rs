@@ -2,6 +2,7 @@
 //! signed, so that a mistake in the encoder or in a profile never gets a signature.
 
 mod basic_constraints;
+pub mod crl;
 mod extended_key_usage;
 mod extensions;
 mod issuer_name;
@@ -9,6 +10,7 @@ mod issuer_validity;
 mod key_identifiers;
 mod key_usage;
 mod names;
+mod ocsp_no_check;
 mod public_key;
 mod serial;
 mod signature_algorithm;
@@ -36,6 +38,8 @@ pub enum Purpose {
     Host,
     /// A client's leaf.
     Client,
+    /// Signs an issuer's OCSP answers.
+    OcspSigner,
 }
 
 impl Purpose {
@@ -48,6 +52,7 @@ impl Purpose {
             (true, Some([ExtendedKeyUsage::ClientAuth])) => Some(Self::ClientsIssuer),
             (false, Some([ExtendedKeyUsage::ServerAuth])) => Some(Self::Host),
             (false, Some([ExtendedKeyUsage::ClientAuth])) => Some(Self::Client),
+            (false, Some([ExtendedKeyUsage::OcspSigning])) => Some(Self::OcspSigner),
             _ => None,
         }
     }
@@ -117,6 +122,7 @@ const RULES: &[Rule] = &[
     public_key::check,
     signature_algorithm::check,
     extensions::check,
+    ocsp_no_check::check,
 ];
 
 /// Every broken rule, in a fixed order; empty when the certificate may be signed.

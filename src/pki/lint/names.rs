@@ -12,7 +12,7 @@ pub(super) fn check(candidate: &Candidate<'_>) -> Option<Finding> {
     match candidate.purpose {
         Purpose::Host if total == 0 => return finding("a host certificate needs a name or address".into()),
         Purpose::Host | Purpose::Client => {}
-        _ if total > 0 => return finding("a CA certificate must have no alternative names".into()),
+        _ if total > 0 => return finding("a certificate of the CA must have no alternative names".into()),
         _ => return None,
     }
     if certificate.other_sans > 0 {

@@ -49,6 +49,49 @@ fn a_good_client_leaf_breaks_no_rule_with_or_without_names() {
     assert_eq!(broken(Purpose::Client, nameless), [""; 0]);
 }
 
+/// Turns the good leaf into a good signer of OCSP answers.
+fn ocsp_signer(c: &mut Certificate) {
+    c.extended_key_usages = Some(vec![ExtendedKeyUsage::OcspSigning]);
+    c.sans.clear();
+    c.not_after = c.not_before + Duration::from_secs(7 * 86_400);
+    c.extensions.push(ExtensionFact {
+        oid: "1.3.6.1.5.5.7.48.1.5".into(),
+        critical: false,
+    });
+}
+
+#[test]
+fn a_signer_of_ocsp_answers_lives_short_and_is_nothing_else() {
+    let after = |change: fn(&mut Certificate)| {
+        broken(Purpose::OcspSigner, move |c| {
+            ocsp_signer(c);
+            change(c);
+        })
+    };
+    assert_eq!(after(|_| {}), [""; 0]);
+    assert_eq!(
+        after(|c| c.not_after = c.not_before + Duration::from_secs(31 * 86_400 + 1)),
+        ["validity", "issuer_validity"]
+    );
+    assert_eq!(after(|c| drop(c.extensions.pop())), ["ocsp_no_check"]);
+    assert_eq!(after(|c| c.sans.push("a.example".parse().unwrap())), ["names"]);
+    assert_eq!(
+        after(|c| c
+            .extended_key_usages
+            .as_mut()
+            .unwrap()
+            .push(ExtendedKeyUsage::ClientAuth)),
+        ["extended_key_usage"]
+    );
+    let unrevocable = broken(Purpose::Host, |c| {
+        let purpose = c.extended_key_usages.clone();
+        let sans = c.sans.clone();
+        ocsp_signer(c);
+        (c.extended_key_usages, c.sans) = (purpose, sans);
+    });
+    assert_eq!(unrevocable, ["ocsp_no_check"]);
+}
+
 /// Turns the good leaf into a good CA certificate.
 fn ca(usage: u16, path_len: Option<u32>, purpose: Option<ExtendedKeyUsage>) -> impl Fn(&mut Certificate) {
     move |c| {
@@ -80,6 +123,7 @@ fn a_certificate_says_what_it_is_meant_to_be() {
         of(&|c| c.extended_key_usages = Some(vec![ExtendedKeyUsage::ClientAuth])),
         Some(Purpose::Client)
     );
+    assert_eq!(of(&ocsp_signer), Some(Purpose::OcspSigner));
     assert_eq!(
         of(&|c| c.extended_key_usages = Some(vec![ExtendedKeyUsage::Any])),
         None

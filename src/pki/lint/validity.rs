@@ -9,6 +9,8 @@ use crate::base::limits::LEAF_VALIDITY_MAX;
 const ROOT_MAX: Duration = Duration::from_secs(25 * YEAR);
 /// An issuer lives at most this long.
 const ISSUER_MAX: Duration = Duration::from_secs(10 * YEAR);
+/// A signer of OCSP answers lives at most this long: nobody can revoke it.
+const OCSP_SIGNER_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 const YEAR: u64 = 366 * 24 * 3600;
 
 pub(super) fn check(candidate: &Candidate<'_>) -> Option<Finding> {
@@ -17,6 +19,7 @@ pub(super) fn check(candidate: &Candidate<'_>) -> Option<Finding> {
         Purpose::Root => ROOT_MAX,
         Purpose::HostsIssuer | Purpose::ClientsIssuer => ISSUER_MAX,
         Purpose::Host | Purpose::Client => LEAF_VALIDITY_MAX,
+        Purpose::OcspSigner => OCSP_SIGNER_MAX,
     };
     if until <= from {
         return Some(Finding::new(
