@@ -17,6 +17,8 @@ mod layers;
 mod pki_chain;
 mod pki_limbo;
 mod pki_tls;
+#[cfg(feature = "server")]
+mod revocation_readers;
 mod server_access;
 mod server_command;
 mod server_enroll;

@@ -5,11 +5,11 @@
 //! one before the journal is begun anew. So a crash between any two steps loses nothing: records that the snapshot
 //! holds already are skipped.
 //!
-//! All numbers are big-endian. Snapshot: magic, number (8 bytes), number of issuers (2); per issuer its key identifier
+//! All numbers are big-endian. Snapshot: magic, number (8 bytes), stamp (1 + n), number of issuers (2); per issuer its key identifier
 //! (1 + n), how many serials of 16 bytes (4) and of other lengths (4), then these and those (1 + n each); at last
 //! SHA-256 of all before. Journal: magic, number it begins after (8); per record the length of its body (4), the body,
 //! 16 bytes of SHA-256 over the check before (of the header, for the first), length and body. Body: number (8),
-//! then per certificate key identifier and serial (1 + n each).
+//! stamp (1 + n), then per certificate key identifier and serial (1 + n each).
 
 use super::{Chunks, OfIssuer, RevokedSet, USUAL};
 use crate::base::encoding::sha256;
@@ -56,6 +56,8 @@ pub enum RevocationFileError {
 pub struct Record {
     /// The feed's number.
     pub number: u64,
+    /// What the server wants to see again with that number, at most 255 bytes; kept, never looked at.
+    pub stamp: Vec<u8>,
     /// (issuer key identifier, serial) of each certificate.
     pub revoked: Vec<(Vec<u8>, Serial)>,
 }
@@ -64,6 +66,7 @@ pub struct Record {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownRevocations {
     number: u64,
+    stamp: Vec<u8>,
     set: RevokedSet,
 }
 
@@ -74,13 +77,18 @@ impl KnownRevocations {
     }
 
     /// Everything up to `number`, as the server told it at once.
-    pub fn at(number: u64, set: RevokedSet) -> Self {
-        Self { number, set }
+    pub fn at(number: u64, stamp: Vec<u8>, set: RevokedSet) -> Self {
+        Self { number, stamp, set }
     }
 
     /// The highest number seen.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What came with that number.
+    pub fn stamp(&self) -> &[u8] {
+        &self.stamp
     }
 
     /// The revoked certificates.
@@ -100,6 +108,7 @@ impl KnownRevocations {
             });
         }
         self.number = record.number;
+        self.stamp.clone_from(&record.stamp);
         let revoked = record.revoked.iter();
         Ok(revoked
             .filter(|(key_id, serial)| self.set.insert(key_id, serial))
@@ -111,6 +120,7 @@ impl KnownRevocations {
         let mut out = Vec::with_capacity(self.set.len() * (USUAL + 1) + 1024);
         out.extend_from_slice(SNAPSHOT_MAGIC);
         out.extend_from_slice(&self.number.to_be_bytes());
+        push_short(&mut out, &self.stamp);
         out.extend_from_slice(&(self.set.issuers.len() as u16).to_be_bytes());
         for of in &self.set.issuers {
             push_short(&mut out, &of.key_id);
@@ -243,6 +253,7 @@ impl Journal {
             });
         }
         let mut body = record.number.to_be_bytes().to_vec();
+        push_short(&mut body, &record.stamp);
         for (key_id, serial) in &record.revoked {
             push_short(&mut body, key_id);
             push_short(&mut body, serial.as_bytes());
@@ -308,11 +319,16 @@ impl<'a> Fields<'a> {
 
 fn read_body(fields: &mut Fields<'_>) -> Option<Record> {
     let number = u64::from_be_bytes(fields.array()?);
+    let stamp = fields.short()?.to_vec();
     let mut revoked = Vec::new();
     while !fields.0.is_empty() {
         revoked.push((fields.short()?.to_vec(), fields.serial()?));
     }
-    Some(Record { number, revoked })
+    Some(Record {
+        number,
+        stamp,
+        revoked,
+    })
 }
 
 fn read_snapshot(fields: &mut Fields<'_>) -> Option<KnownRevocations> {
@@ -320,13 +336,14 @@ fn read_snapshot(fields: &mut Fields<'_>) -> Option<KnownRevocations> {
         return None;
     }
     let number = u64::from_be_bytes(fields.array()?);
+    let stamp = fields.short()?.to_vec();
     let issuers = u16::from_be_bytes(fields.array()?);
     let mut set = RevokedSet::new();
     for _ in 0..issuers {
         set.issuers.push(read_issuer(fields)?);
     }
     let in_order = set.issuers.is_sorted_by(|a, b| a.key_id < b.key_id);
-    (in_order && fields.0.is_empty()).then_some(KnownRevocations { number, set })
+    (in_order && fields.0.is_empty()).then_some(KnownRevocations { number, stamp, set })
 }
 
 fn read_issuer(fields: &mut Fields<'_>) -> Option<OfIssuer> {

@@ -14,6 +14,7 @@ fn serial(bytes: &[u8]) -> Serial {
 fn record(number: u64, serials: &[&[u8]]) -> Record {
     Record {
         number,
+        stamp: vec![number as u8; 3],
         revoked: serials
             .iter()
             .map(|bytes| (CLIENTS.to_vec(), serial(bytes)))
@@ -54,7 +55,7 @@ fn a_hundred_thousand_serials_in_any_order_take_less_than_20_bytes_each() {
     }
     let each = set.memory_bytes() as f64 / 100_000.0;
     assert!(each < 20.0, "{each}");
-    let reloaded = KnownRevocations::at(1, set);
+    let reloaded = KnownRevocations::at(1, vec![], set);
     let reloaded = KnownRevocations::from_snapshot(&reloaded.to_snapshot()).unwrap();
     let each = reloaded.set().memory_bytes() as f64 / 100_000.0;
     assert!(each < 18.0, "{each}");
@@ -69,7 +70,10 @@ fn what_is_known_only_moves_forward() {
         let backwards = RevocationFileError::Backwards { have: 9, got: number };
         assert_eq!(known.apply(&record(number, &[&[7; 16]])), Err(backwards));
     }
-    assert_eq!((known.number(), known.set().len()), (9, 2));
+    assert_eq!(
+        (known.number(), known.stamp(), known.set().len()),
+        (9, &[9; 3][..], 2)
+    );
 }
 
 fn two_records() -> (KnownRevocations, Vec<u8>, Vec<usize>) {
@@ -199,7 +203,7 @@ proptest! {
         prop_assert_eq!(set.len(), serials.len());
         let found: BTreeSet<_> = set.iter().map(|(id, serial)| (id == HOSTS, serial.as_bytes().to_vec())).collect();
         prop_assert_eq!(&found, &serials);
-        let known = KnownRevocations::at(number, set);
+        let known = KnownRevocations::at(number, number.to_be_bytes().to_vec(), set);
         let reloaded = KnownRevocations::from_snapshot(&known.to_snapshot()).unwrap();
         for (hosts, bytes) in &serials {
             prop_assert!(reloaded.set().contains(of(*hosts), &serial(bytes)));
