@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::checks::Reason;
 use super::desired::Desired;
+use super::execute::why_other;
 use super::observed::{Observed, PairFacts};
 use super::plan::{Held, Plan};
 use super::step::Served;
@@ -98,7 +99,11 @@ fn how_joined(observed: &Observed, pair: &PairFacts) -> String {
 }
 
 fn with_retry(message: &str, observed: &Observed) -> String {
-    match observed.setbacks.retry_at {
+    with_next_try(message, observed.setbacks.retry_at)
+}
+
+fn with_next_try(message: &str, at: Option<Timestamp>) -> String {
+    match at {
         Some(at) => format!("{message}\nNext try: {}", clock_time(at)),
         None => message.to_owned(),
     }
@@ -181,7 +186,7 @@ fn config_applied(observed: &Observed, desired: &Desired) -> Finding {
     }
     if desired.hook && observed.memory.hook_ran_for != Some(pair.version) {
         return match &setbacks.hook_failure {
-            Some(why) => finding(False, "HookFailed", why.as_str()),
+            Some(why) => finding(False, "HookFailed", with_next_try(why, setbacks.hook_retry_at)),
             None => finding(
                 False,
                 "HookPending",
@@ -220,10 +225,12 @@ fn serving(observed: &Observed, desired: &Desired) -> Finding {
         Served::Certificate(seen) => {
             let (served, issued) = (seen.serial.short(), pair.serial.short());
             let message = format!(
-                ":{} serves {served}, not {issued}: is something else listening there?",
-                address.port()
+                ":{} serves {served}, not {issued}: {}",
+                address.port(),
+                why_other(desired.mode)
             );
-            finding(False, "OtherCertificate", message)
+            let again = observed.setbacks.hook_retry_at.filter(|_| desired.hook);
+            finding(False, "OtherCertificate", with_next_try(&message, again))
         }
         Served::Failed(why) => finding(False, "NotServed", why.as_str()),
         Served::NotDialled => finding(Unknown, "NotDialled", "not dialled yet"),

@@ -1,6 +1,9 @@
 //! Running a step. A `match` without choices: what is to be done was decided by the plan, and what a failure means is
 //! decided by the caller.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use super::config::Hook;
 use super::observe::{LoadError, join, load};
 use super::pair::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, Pair, PairError};
@@ -10,11 +13,16 @@ use super::token::FoundToken;
 use super::{World, records};
 use crate::base::{SecretString, Timestamp, encoding};
 use crate::client::{self, Enrolled};
-use crate::model::{IdentityKind, JoinToken};
+use crate::model::{IdentityKind, JoinToken, Mode};
 use crate::pki::chain::Anchors;
 use crate::pki::{IdentityName, LeafKey, PrivateKeyError, San, csr};
 use crate::sys::{Access, CommandLine, FileError, VersionFile};
 use crate::wire::{EnrollRequest, Issued, Pending, RenewRequest};
+
+/// How long a program may take to serve what its hook told it to load: many reload after the hook has returned.
+const SERVED_WITHIN: Duration = Duration::from_secs(5);
+/// How soon it is looked at again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The bounds of the renewal point, as fractions of what is left of the certificate when it arrives.
 const RENEWAL_WINDOW: std::ops::Range<f64> = 0.60..0.75;
@@ -85,7 +93,7 @@ pub(super) async fn execute(world: &World, step: &Step) -> Result<(), StepError>
         Step::RunHook { version } => run_hook(world, *version).await,
         Step::CleanUp => clean_up(world),
         Step::ForgetRequest => Ok(world.records().forget_request()?),
-        Step::Dial { address } => compare(world, &world.probe.served(*address).await),
+        Step::Dial { address } => dial(world, *address).await,
     }
 }
 
@@ -284,16 +292,42 @@ fn clean_up(world: &World) -> Result<(), StepError> {
     Ok(world.versions().prune()?)
 }
 
+async fn dial(world: &World, address: SocketAddr) -> Result<(), StepError> {
+    let look = async || compare(world, &world.probe.served(address).await);
+    let until_served = async {
+        while look().await.is_err() {
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    };
+    // The gate serves what it was handed by the time that it says so; there is nothing to wait for.
+    if world.config.mode != Mode::Gate {
+        // In time or not: the last look decides.
+        let _ = tokio::time::timeout(SERVED_WITHIN, until_served).await;
+    }
+    look().await
+}
+
 fn compare(world: &World, served: &Served) -> Result<(), StepError> {
     let pair = current_pair(world)?;
     match served {
         Served::Certificate(seen) if seen.serial == *pair.serial() => Ok(()),
         Served::Certificate(seen) => Err(StepError::NotServed(format!(
-            "{} is served instead of {}: does something else listen there?",
+            "{} is served instead of {}: {}",
             seen.serial.short(),
-            pair.serial().short()
+            pair.serial().short(),
+            why_other(world.config.mode)
         ))),
         Served::Failed(why) => Err(StepError::NotServed(why.clone())),
         Served::NotDialled => Ok(()),
+    }
+}
+
+/// Why a dial may return another certificate than the one in use.
+pub(super) fn why_other(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Gate => "does something else listen there?",
+        Mode::Files | Mode::Daemon => {
+            "the program there has not loaded what is in current/; see that it reads it from there, and that the hook reloads it"
+        }
     }
 }

@@ -54,7 +54,7 @@ pub fn plan(observed: &Observed, desired: &Desired, now: Timestamp) -> Plan {
         None => plan.tidy_up(observed, &because),
     }
     if !plan.swaps() {
-        plan.run_hook(observed, &because, now);
+        plan.run_hook(observed, desired, &because, now);
     }
     let unserved = because
         .iter()
@@ -167,9 +167,12 @@ impl Plan {
         }
     }
 
-    fn run_hook(&mut self, observed: &Observed, because: &[Reason], now: Timestamp) {
+    fn run_hook(&mut self, observed: &Observed, desired: &Desired, because: &[Reason], now: Timestamp) {
         let pending = because.iter().find_map(|reason| match reason {
             Reason::HookPending(version) => Some(*version),
+            // It said that it had succeeded, and what runs there still has the old files. A port that does not answer
+            // at all is no matter for the hook: whatever is started there later reads the new ones.
+            Reason::NotServed { served: Ok(_), .. } if desired.hook => observed.version(),
             _ => None,
         });
         let waits = observed.setbacks.hook_retry_at.is_some_and(|at| now < at);

@@ -97,7 +97,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("dockwarden: {error:#}");
+            eprintln!("dockwarden: {}", explain(&error));
             ExitCode::FAILURE
         }
     }
@@ -114,4 +114,40 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(doctor::USAGE);
     }
     ExitCode::from(code)
+}
+
+/// The error and what led to it, as one sentence. A cause that the one above it has named already is not named twice.
+fn explain(error: &anyhow::Error) -> String {
+    let mut causes = error.chain().map(ToString::to_string);
+    let mut text = causes.next().unwrap_or_default();
+    for cause in causes {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the CA key file {0}")]
+    struct Names(#[source] std::num::ParseIntError);
+
+    #[test]
+    fn a_cause_is_named_once_whether_or_not_the_error_above_names_it() {
+        let cause = "x".parse::<u8>().expect_err("no number");
+        let named = anyhow::Error::new(Names(cause)).context("hosts.key.pem");
+        assert_eq!(
+            explain(&named),
+            "hosts.key.pem: the CA key file invalid digit found in string"
+        );
+        let bare = "x".parse::<u8>().context("the port");
+        let bare = bare.expect_err("no number");
+        assert_eq!(explain(&bare), "the port: invalid digit found in string");
+    }
 }

@@ -10,7 +10,7 @@ source "$REPO/tests/lib/world.sh"
 W_ADDRESS=$HOSTS_GATEWAY
 world_new "$SUITE_DIR/fleet"
 server_start_for_suite
-token_new "$W/tokens/fleet" host 'web-*' --cidr 10.77.0.0/24 --uses 3 --label tier=web
+token_new "$W/tokens/fleet" host 'web-*' --cidr "$HOSTS_CIDR" --uses 3 --label tier=web
 client_enroll carol
 strip --strip-debug -o "$STEP_DIR/dockwarden" "$DOCKWARDEN_BIN"
 

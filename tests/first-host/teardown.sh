@@ -5,10 +5,7 @@ source "$REPO/tests/lib/docker.sh"
 source "$REPO/tests/lib/hosts.sh"
 
 dockerd_stop
-for root in "$SUITE_DIR"/hosts/*/; do
-    [[ -d $root ]] || continue
-    host_remove "$(basename "$root")"
-done
+hosts_remove_all
 stop_all "$SUITE_DIR/processes"
 hosts_bridge_down
 
@@ -16,4 +13,4 @@ hosts_bridge_down
 unmount_below "$SUITE_DIR"
 unmount_below "$RUN_DIR"
 rm -rf --one-file-system "$SUITE_DIR/dockerd" "$SUITE_DIR/hosts"
-if ip link show "$HOSTS_BRIDGE" >/dev/null 2>&1; then fail "the bridge $HOSTS_BRIDGE is gone"; fi
+if [[ -e $SUITE_DIR/hosts-network ]] && ip link show "$HOSTS_BRIDGE" >/dev/null 2>&1; then fail "the bridge $HOSTS_BRIDGE is gone"; fi

@@ -611,6 +611,33 @@ async fn a_failing_hook_is_a_failure_that_is_retried_and_does_not_stop_renewal()
 }
 
 #[tokio::test]
+async fn a_hook_without_effect_is_run_again_until_the_certificate_in_use_is_served() {
+    let mut bench = Bench::configured("mode = 'files'\nhook = 'true'\ndial = '127.0.0.1:443'\n");
+    *bench.programs.in_vain.lock().unwrap() = 1;
+    let mut agent = bench.start();
+    let verdict = agent.pass().await;
+    assert_condition(
+        &verdict,
+        ConditionKind::Serving,
+        ConditionStatus::False,
+        "OtherCertificate",
+    );
+    let message = &condition(&verdict, ConditionKind::Serving).message;
+    assert!(
+        message.contains("has not loaded") && message.contains("Next try:"),
+        "{message}"
+    );
+    assert!(
+        verdict.next <= bench.clock.now() + Duration::from_secs(10),
+        "{verdict:?}"
+    );
+    bench.clock.set(verdict.next);
+    let verdict = agent.pass().await;
+    assert!(verdict.is_good(), "{verdict:?}");
+    assert_eq!(bench.programs.runs.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_second_agent_is_kept_out() {
     let mut bench = Bench::new();
     let (agent, _) = bench.join().await;

@@ -6,8 +6,6 @@
 # $DOCKWARDEN_HOSTS_DIR; every host is a copy.
 
 HOSTS_CACHE=${DOCKWARDEN_HOSTS_DIR:-/var/cache/dockwarden-hosts}
-HOSTS_BRIDGE=br-dwtest
-HOSTS_GATEWAY=10.77.0.1
 
 # What goes into a base. A change of this text rebuilds the bases.
 HOSTS_PACKAGES=systemd,systemd-sysv,dbus,docker.io,iproute2,ca-certificates,curl,openssl
@@ -62,17 +60,41 @@ host_base_build() {
     printf '%s\n' "$base"
 }
 
-# hosts_bridge_up / _down: the one network that the hosts and this machine share.
+# hosts_bridge_up / _down: the one network that the hosts and this machine share. Runs beside each other on one machine
+# get one each: whoever makes the bridge has its number.
 hosts_bridge_up() {
-    if ip link show "$HOSTS_BRIDGE" >/dev/null 2>&1; then
-        fail "a bridge $HOSTS_BRIDGE is already there" "left by another run? ip link del $HOSTS_BRIDGE"
-    fi
-    ip link add "$HOSTS_BRIDGE" type bridge
-    ip address add "$HOSTS_GATEWAY/24" dev "$HOSTS_BRIDGE"
-    ip link set "$HOSTS_BRIDGE" up
+    local number
+    for number in {0..99}; do
+        [[ ! $(ip route show "10.77.$number.0/24") ]] || continue
+        ip link add "br-dwtest$number" type bridge 2>/dev/null || continue
+        printf '%s\n' "$number" >"$SUITE_DIR/hosts-network"
+        hosts_network
+        ip address add "$HOSTS_GATEWAY/24" dev "$HOSTS_BRIDGE"
+        ip link set "$HOSTS_BRIDGE" up
+        return
+    done
+    fail "a bridge for the hosts" "are there really a hundred runs? Left by dead ones: ip link show type bridge"
 }
 
-hosts_bridge_down() { ip link del "$HOSTS_BRIDGE" 2>/dev/null || true; }
+hosts_bridge_down() {
+    [[ -e $SUITE_DIR/hosts-network ]] || return 0
+    ip link del "$HOSTS_BRIDGE" 2>/dev/null || true
+}
+
+# hosts_network: what follows from the network's number. HOSTS: name, release and address of the hosts of the suites.
+# Each has another engine.
+# shellcheck disable=SC2034 # steps read them
+hosts_network() {
+    HOSTS_NUMBER=$(cat "$SUITE_DIR/hosts-network" 2>/dev/null || echo 0)
+    HOSTS_BRIDGE=br-dwtest$HOSTS_NUMBER
+    HOSTS_CIDR=10.77.$HOSTS_NUMBER.0/24
+    HOSTS_GATEWAY=$(host_address 1)
+    HOSTS=("web-old bookworm $(host_address 11)" "web-now trixie $(host_address 12)" "web-new forky $(host_address 13)")
+}
+
+# host_address N: the N-th address of the hosts' network.
+host_address() { printf '10.77.%s.%s\n' "$HOSTS_NUMBER" "$1"; }
+hosts_network
 
 # unmount_below DIRECTORY: whatever is mounted in there, the deepest first.
 unmount_below() {
@@ -81,10 +103,6 @@ unmount_below() {
         umount "$target" || true
     done < <(findmnt --raw --noheadings --output TARGET | awk -v below="$1/" 'index($0, below) == 1' | sort -r)
 }
-
-# The hosts of the suites: name, release, address. Each has another engine.
-# shellcheck disable=SC2034 # steps read it
-HOSTS=("web-old bookworm 10.77.0.11" "web-now trixie 10.77.0.12" "web-new forky 10.77.0.13")
 
 # host_create NAME SUITE ADDRESS: a copy of the base with its own name, machine id and address, not yet booted.
 host_create() {
@@ -103,15 +121,22 @@ host_create() {
         "$root/etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
 }
 
-# host_boot NAME: boots it and waits until systemd says that it is up and Docker answers.
+# host_boot NAME: boots it and waits until systemd says that it is up.
 host_boot() {
+    host_boot_begin "$1"
+    host_boot_end "$1"
+}
+
+# host_boot_begin NAME, host_boot_end NAME: the two halves, so that several can boot at once.
+host_boot_begin() {
     local name=$1 root=$SUITE_DIR/hosts/$1
     # The unified hierarchy also where this machine has the old one: there the host could make no cgroup for a container.
     start_for_suite "host-$name" env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
-        systemd-nspawn -D "$root" --boot --machine="$name" --register=no --keep-unit --capability=all \
+        systemd-nspawn -D "$root" --boot --machine="$name-$HOSTS_NUMBER" --register=no --keep-unit --capability=all \
         --system-call-filter='@keyring bpf' --network-bridge="$HOSTS_BRIDGE" --console=read-only
-    wait_for 60 "$name boots" host_is_up "$name"
 }
+
+host_boot_end() { wait_for 60 "$1 boots" host_is_up "$1"; }
 
 # host_pid NAME: the id, here, of the host's own PID 1.
 host_pid() {
@@ -147,9 +172,18 @@ host_stop() {
     if running "host-$1"; then end_process "$SUITE_DIR/processes/host-$1" TERM 30; fi
 }
 
-# host_cut NAME / host_join NAME: pulls its cable out, and puts it back.
-host_cut() { ip link set "vb-$1" down; }
-host_join() { ip link set "vb-$1" up; }
+# host_cut NAME / host_join NAME: pulls its cable out, and puts it back. (A name of up to nine characters fits.)
+host_cut() { ip link set "vb-$1-$HOSTS_NUMBER" down; }
+host_join() { ip link set "vb-$1-$HOSTS_NUMBER" up; }
+
+# hosts_remove_all: every host of the suite.
+hosts_remove_all() {
+    local root
+    for root in "$SUITE_DIR"/hosts/*/; do
+        [[ -d $root ]] || continue
+        host_remove "$(basename "$root")"
+    done
+}
 
 # host_remove NAME: its files; only when it is down and nothing is mounted there any more.
 host_remove() {

@@ -7,8 +7,9 @@ debian_packages_of() {
         unit) printf '%s\n' gcc libc6-dev openssl gnutls-bin strace prometheus ;;
         first-host)
             printf '%s\n' gcc libc6-dev openssl gnutls-bin curl iproute2 util-linux busybox-static debootstrap \
-                systemd-container docker.io python3 python3-venv
+                systemd-container docker.io nginx-light python3 python3-venv
             ;;
+        image) printf '%s\n' gcc libc6-dev musl-tools cmake file binutils openssl curl iproute2 util-linux debootstrap systemd-container python3 ;;
         *) ;;
     esac
 }

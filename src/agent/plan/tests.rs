@@ -368,3 +368,31 @@ fn every_reason_can_be_reached() {
         assert!(with(change).contains(word), "{word}: {:?}", with(change));
     }
 }
+
+#[test]
+fn a_hook_without_effect_runs_again_when_its_time_has_come() {
+    let desired = Desired {
+        dial: Some("127.0.0.1:443".parse().unwrap()),
+        ..desired(Mode::Files, true, true)
+    };
+    let mut observed = healthy();
+    let steps = |observed: &Observed| -> Vec<Step> {
+        let plan = plan(observed, &desired, now());
+        plan.steps.into_iter().map(|planned| planned.step).collect()
+    };
+    let dial = Step::Dial {
+        address: desired.dial.unwrap(),
+    };
+    assert_eq!(steps(&observed), []);
+    observed.served = Served::Certificate(SeenCertificate {
+        serial: serial(7),
+        not_after: now(),
+    });
+    assert_eq!(steps(&observed), [Step::RunHook { version: 3 }, dial.clone()]);
+    observed.setbacks.hook_retry_at = Some(now() + Duration::from_secs(1));
+    assert_eq!(steps(&observed), std::slice::from_ref(&dial));
+    // Nobody listens: what is started there later reads the new files by itself.
+    observed.setbacks.hook_retry_at = None;
+    observed.served = Served::Failed("refused".into());
+    assert_eq!(steps(&observed), [dial]);
+}

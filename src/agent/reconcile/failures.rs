@@ -45,6 +45,13 @@ impl Reconciler {
             Step::RunHook { .. } => {
                 self.setbacks.hook_retry_at = None;
                 self.setbacks.hook_failure = None;
+                if self.world.config.dial.is_none() {
+                    self.hook_attempts = 0;
+                }
+            }
+            // Only now has the hook done what it is for.
+            Step::Dial { .. } => {
+                self.setbacks.hook_retry_at = None;
                 self.hook_attempts = 0;
             }
             Step::MakeRequest { .. } => self.setbacks.useless_key = None,
@@ -56,11 +63,13 @@ impl Reconciler {
         let now = self.world.clock.now();
         match (step, error) {
             (Step::RunHook { .. }, _) => {
-                let delay = self.delay(self.hook_attempts, Duration::MAX);
-                self.hook_attempts += 1;
-                self.setbacks.hook_retry_at = Some(now + delay);
+                let delay = self.put_off_hook(now);
                 self.setbacks.hook_failure = Some(error.to_string());
                 tracing::warn!("{error}; next try in {}", span(delay));
+            }
+            (Step::Dial { .. }, _) if self.hook_was_in_vain() => {
+                let delay = self.put_off_hook(now);
+                tracing::warn!("not served: {error}; looking again in {}", span(delay));
             }
             (Step::Publish, _) => {
                 self.setbacks.publish_failure = Some(error.to_string());
@@ -69,6 +78,19 @@ impl Reconciler {
             (Step::Dial { .. }, _) => tracing::warn!("not served: {error}"),
             _ => self.put_off(error, observed, now),
         }
+    }
+
+    /// Whether there is a hook that did not fail, so that what is served ought to be the certificate in use.
+    fn hook_was_in_vain(&self) -> bool {
+        self.world.config.hook.is_some() && self.setbacks.hook_failure.is_none()
+    }
+
+    /// Says when the hook may run again.
+    fn put_off_hook(&mut self, now: Timestamp) -> Duration {
+        let delay = self.delay(self.hook_attempts, Duration::MAX);
+        self.hook_attempts += 1;
+        self.setbacks.hook_retry_at = Some(now + delay);
+        delay
     }
 
     /// Notes why no certificate came of it, and when to try again.

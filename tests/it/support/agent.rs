@@ -244,8 +244,33 @@ impl Front for FakeFront {
     }
 }
 
-/// Sees what the gate was given.
-struct FakeProbe(Option<Arc<FakeFront>>);
+/// Sees what the gate was given, or what the program behind the hook has loaded.
+struct FakeProbe {
+    front: Option<Arc<FakeFront>>,
+    programs: Arc<FakePrograms>,
+    files: Files,
+}
+
+impl FakeProbe {
+    /// The certificate in use, once the hook has run often enough; a strange one before.
+    fn loaded(&self) -> Option<SeenCertificate> {
+        let runs = self.programs.runs.lock().unwrap().len();
+        let leaf = self
+            .files
+            .read(&Path::new(FILES).join("current/cert.pem"), 1 << 20)
+            .ok()?;
+        let leaf = Certificate::parse(&pem::certificates(&leaf).ok()?[0]).ok()?;
+        let strange = Serial::from_bytes(&[0x7f]).unwrap();
+        Some(SeenCertificate {
+            serial: if runs > *self.programs.in_vain.lock().unwrap() {
+                leaf.serial
+            } else {
+                strange
+            },
+            not_after: leaf.not_after,
+        })
+    }
+}
 
 #[async_trait]
 impl Probe for FakeProbe {
@@ -257,10 +282,10 @@ impl Probe for FakeProbe {
     }
 
     async fn served(&self, _: SocketAddr) -> Served {
-        let seen = self
-            .0
-            .as_ref()
-            .and_then(|front| front.published.lock().unwrap().clone());
+        let seen = match &self.front {
+            Some(front) => front.published.lock().unwrap().clone(),
+            None => self.loaded(),
+        };
         seen.map_or(Served::Failed("nothing is served".into()), |seen| {
             Served::Certificate(seen.into())
         })
@@ -281,6 +306,8 @@ impl Host for FakeHost {
 #[derive(Default)]
 pub struct FakePrograms {
     pub exit: Mutex<i32>,
+    /// This many runs have no effect.
+    pub in_vain: Mutex<usize>,
     pub runs: Mutex<Vec<CommandLine>>,
 }
 
@@ -362,7 +389,11 @@ impl Bench {
                 ..TokenSource::default()
             },
             host: Arc::new(self.host.clone()),
-            probe: Arc::new(FakeProbe(gate.then(|| self.front.clone()))),
+            probe: Arc::new(FakeProbe {
+                front: gate.then(|| self.front.clone()),
+                programs: self.programs.clone(),
+                files: self.files(),
+            }),
             programs: self.programs.clone(),
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SeededRandom::new(5)),
