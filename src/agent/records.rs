@@ -181,7 +181,7 @@ impl Records {
 
     /// Makes the directory, takes the lock that keeps a second agent out, and removes what a killed one left.
     pub fn open(&self) -> Result<Lock, FileError> {
-        self.files.private_directory(&self.directory)?;
+        self.files.service_directory(&self.directory)?;
         let lock = self.files.lock(&self.directory.join("lock"))?;
         self.files.clean_temporaries(&self.directory)?;
         Ok(lock)

@@ -192,6 +192,15 @@ impl Files {
         self.directory(path, 0o700)
     }
 
+    /// As [`Files::private_directory`], below parents that anybody may pass through (0755): the data of a service,
+    /// whose user is not the one who makes the parents.
+    pub fn service_directory(&self, path: &Path) -> Result<(), FileError> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            self.public_directory(parent)?;
+        }
+        self.private_directory(path)
+    }
+
     /// Makes sure that a directory is there, with its parents; only those created get a mode (0755).
     pub fn public_directory(&self, path: &Path) -> Result<(), FileError> {
         self.directory(path, 0o755)

@@ -15,20 +15,21 @@ strip --strip-debug -o "$STEP_DIR/dockwarden" "$DOCKWARDEN_BIN"
 at_exit host_remove ca
 host_create ca trixie "$address"
 root=$(host_root ca)
+printf '127.0.0.1 localhost\n%s ca.fleet.internal\n' "$address" >"$root/etc/hosts"
+host_boot ca
 install -m 0755 "$STEP_DIR/dockwarden" "$root/usr/local/bin/dockwarden"
 install -m 0644 "$REPO/deploy/systemd/dockwarden.sysusers.conf" "$root/usr/lib/sysusers.d/dockwarden.conf"
 install -m 0644 "$REPO/deploy/systemd/"dockwarden-server.{service,socket} "$root/etc/systemd/system/"
 install -d -m 0755 "$root/etc/dockwarden"
 (umask 077 && head -c 24 /dev/urandom | base64 >"$root/etc/dockwarden/passphrase")
 read -r agent_host _ agent_address <<<"${HOSTS[0]}"
-host_boot_begin ca
-host_boot_begin "$agent_host"
-host_boot_end ca
 
 on_ca() { on_host ca timeout 60 "$@"; }
+at_exit on_ca journalctl --no-pager -o cat -n 40 -u "$unit"
 property() { on_ca systemctl show -p "$1" --value "$unit"; }
 https() { curl -sf --max-time 5 --cacert "$STEP_DIR/root.pem" "https://$address:8443$1"; }
 http_answers() { [[ $(curl -sf --max-time 3 "http://$address:8080/healthz") ]]; }
+exposure() { "$1" systemd-analyze security --no-pager "$2" | grep -o 'Overall exposure level.*' | tr -dc '[:print:]'; }
 owner_of() { on_ca stat -c '%U %G' "/proc/$1"; }
 ends() { [[ $(property ActiveState) == deactivating ]]; }
 serves_anew() { [[ $(property ActiveState) == active && $(property MainPID) != "$1" ]] && https /healthz; }
@@ -37,6 +38,9 @@ agent_property() { on_agent systemctl show -p "$1" --value dockwarden-agent; }
 agent_again() { [[ $(agent_property ActiveState) == active && $(agent_property MainPID) != "$before" ]]; }
 
 check "systemd-sysusers makes the user" on_ca systemd-sysusers
+on_ca systemctl daemon-reload
+refused "before server init it does not start" any 'assertion' on_ca systemctl start "$unit"
+refused "nor do its sockets" any 'assertion' on_ca systemctl start "$unit.socket"
 check "server init makes a CA" on_ca dockwarden server init --ip "$address" --dns ca.fleet.internal \
     --public-url "http://$address:8080" --passphrase-file /etc/dockwarden/passphrase
 cp "$root$data/ca/root.pem" "$STEP_DIR/root.pem"
@@ -49,10 +53,10 @@ equal "it is active" active "$(property ActiveState)"
 equal "it runs as its own user" "dockwarden dockwarden" "$(owner_of "$(property MainPID)")"
 equal "to whom its data belongs, and to nobody else" "dockwarden 700" "$(on_ca stat -c '%U %a' "$data")"
 check "root's commands on that machine find the administrator" on_ca dockwarden host ls
-note "$(on_ca systemd-analyze security --no-pager "$unit" | tail -n 1 | tr -dc '[:print:]')"
+note "$(exposure on_ca "$unit.service")"
 
 # A host joins over the bridge.
-host_boot_end "$agent_host"
+host_boot "$agent_host"
 on_agent() { on_host "$agent_host" timeout 60 "$@"; }
 check "the agent of an earlier fleet goes" on_agent systemctl stop dockwarden-agent
 check "with all that it has" on_agent dockwarden agent uninstall --yes
@@ -63,7 +67,7 @@ printf 'server = "https://%s:8443"\ntoken_file = "/etc/dockwarden/join.token"\n'
 check "an agent enrols with it over the network" on_agent systemctl start dockwarden-agent
 check "its gate serves" served_serial 2376 "$agent_address"
 contains "the server lists it" "$agent_host" "$(on_ca dockwarden host ls)"
-note "agent: $(on_agent systemd-analyze security --no-pager dockwarden-agent | tail -n 1 | tr -dc '[:print:]')"
+note "$(exposure on_agent dockwarden-agent.service)"
 
 # What is in flight when it is told to end is answered.
 start half python3 "$REPO/tests/foreign/half_request.py" "$address" 8443 "$STEP_DIR/root.pem" "$STEP_DIR/go-on"
@@ -105,7 +109,7 @@ install -D -m 0644 /dev/stdin "$(host_root "$agent_host")/etc/systemd/system/doc
 on_agent systemctl daemon-reload
 on_agent systemctl restart dockwarden-agent
 before=$(agent_property MainPID)
-on_agent kill -s STOP "$before"
+check "an agent is made to hang" on_agent systemctl kill -s STOP dockwarden-agent
 settles 30 "the watchdog starts an agent that hangs again" agent_again
 contains "and says so" "Watchdog timeout" "$(on_agent journalctl --no-pager -o cat -u dockwarden-agent)"
 check "its gate serves again" served_serial 2376 "$agent_address"

@@ -123,20 +123,15 @@ host_create() {
 
 # host_boot NAME: boots it and waits until systemd says that it is up.
 host_boot() {
-    host_boot_begin "$1"
-    host_boot_end "$1"
-}
-
-# host_boot_begin NAME, host_boot_end NAME: the two halves, so that several can boot at once.
-host_boot_begin() {
     local name=$1 root=$SUITE_DIR/hosts/$1
+    # A second one under its name would hide the first from the teardown.
+    if [[ -e $SUITE_DIR/processes/host-$name ]] && running "host-$name"; then fail "$name is not up yet"; fi
     # The unified hierarchy also where this machine has the old one: there the host could make no cgroup for a container.
     start_for_suite "host-$name" env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
         systemd-nspawn -D "$root" --boot --machine="$name-$HOSTS_NUMBER" --register=no --keep-unit --capability=all \
         --system-call-filter='@keyring bpf' --network-bridge="$HOSTS_BRIDGE" --console=read-only
+    wait_for 60 "$name boots" host_is_up "$name"
 }
-
-host_boot_end() { wait_for 60 "$1 boots" host_is_up "$1"; }
 
 # host_pid NAME: the id, here, of the host's own PID 1.
 host_pid() {
@@ -169,7 +164,13 @@ host_root() { printf '%s\n' "$SUITE_DIR/hosts/$1"; }
 
 # host_stop NAME: an orderly shutdown (nspawn passes the signal on), then by force.
 host_stop() {
-    if running "host-$1"; then end_process "$SUITE_DIR/processes/host-$1" TERM 30; fi
+    local init birth
+    running "host-$1" || return 0
+    init=$(host_pid "$1" || true)
+    birth=$(process_birth "${init:-none}" || true)
+    end_process "$SUITE_DIR/processes/host-$1" TERM 30
+    # An nspawn that had to be killed leaves its host behind.
+    if [[ $birth && $(process_birth "$init" || true) == "$birth" ]]; then kill -s KILL "$init"; fi
 }
 
 # host_cut NAME / host_join NAME: pulls its cable out, and puts it back. (A name of up to nine characters fits.)

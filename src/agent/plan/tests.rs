@@ -384,10 +384,13 @@ fn a_hook_without_effect_runs_again_when_its_time_has_come() {
         address: desired.dial.unwrap(),
     };
     assert_eq!(steps(&observed), []);
-    observed.served = Served::Certificate(SeenCertificate {
-        serial: serial(7),
-        not_after: now(),
-    });
+    observed.served = Served::Certificate(
+        SeenCertificate {
+            serial: serial(7),
+            not_after: now(),
+        }
+        .into(),
+    );
     assert_eq!(steps(&observed), [Step::RunHook { version: 3 }, dial.clone()]);
     observed.setbacks.hook_retry_at = Some(now() + Duration::from_secs(1));
     assert_eq!(steps(&observed), std::slice::from_ref(&dial));

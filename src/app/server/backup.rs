@@ -141,7 +141,7 @@ pub fn restore(args: &BackupArgs) -> anyhow::Result<()> {
     );
     layout.refuse_existing()?;
     let manifest = check(&args.directory, layout.files())?;
-    layout.files().private_directory(layout.root())?;
+    layout.files().service_directory(layout.root())?;
     let _lock = layout.lock()?;
     for name in manifest.files.keys().filter(|name| *name != DATABASE) {
         let to = layout.root().join(name);

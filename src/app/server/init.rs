@@ -84,7 +84,7 @@ pub fn make(args: &InitArgs, passphrase: &SecretString) -> anyhow::Result<Made> 
     let sans = sans(args)?;
     let now = SystemClock.now();
     let root = root(args)?;
-    layout.files().private_directory(layout.root())?;
+    layout.files().service_directory(layout.root())?;
     let _lock = layout.lock()?;
     let issuers = issuers(args, &root.root, now)?;
     write_keys(args, &layout, &root, &issuers, passphrase)?;

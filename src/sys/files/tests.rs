@@ -79,6 +79,17 @@ fn directories_are_made_with_their_parents_and_removed_with_their_contents() {
 }
 
 #[test]
+fn the_user_of_a_service_gets_to_its_directory() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let dir = tempfile::tempdir().unwrap();
+    let (files, data) = (Files::system(), dir.path().join("dockwarden/server"));
+    files.service_directory(&data).unwrap();
+    files.service_directory(&data).unwrap();
+    assert_eq!((mode(data.parent().unwrap()), mode(&data)), (0o755, 0o700));
+}
+
+#[test]
 fn a_lock_is_held_by_one_and_free_again_when_dropped() {
     on_both(|files, dir| {
         let path = dir.join("lock");
