@@ -38,7 +38,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may stand without a request in flight.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// HTTPS connections at a time; further ones wait in the kernel's queue.
-pub const CONNECTIONS_MAX: usize = 4096;
+pub const CONNECTIONS_MAX: usize = 16_384;
 /// Plain HTTP connections at a time.
 pub const PLAIN_CONNECTIONS_MAX: usize = 256;
 /// Requests at a time on one HTTP/2 connection.
@@ -73,3 +73,25 @@ pub const REPORT_CHARS_MAX: usize = 1000;
 pub const METRICS_HOSTS_MAX: usize = 2000;
 /// How long what `/metrics` read from the database is shown again before it is read again, at least.
 pub const METRICS_AGE_MIN: Duration = Duration::from_secs(5);
+/// Who follows the feed at a time: fewer than there may be connections, so that others still get in.
+pub const FEED_FOLLOWERS_MAX: usize = 12_288;
+/// Something is said on the feed at least this often. A third of the client library's patience.
+pub const FEED_HEARTBEAT: Duration = Duration::from_secs(10);
+/// Changes read or said at once.
+pub const FEED_PAGE: u32 = 500;
+/// Newest changes kept in memory for all who follow.
+pub const FEED_TAIL_MAX: usize = 1024;
+/// Who is further behind gets a snapshot of what still matters.
+pub const FEED_BEHIND_MAX: u64 = 10_000;
+/// How long after the end of its certificate a revocation is still told: clocks differ.
+pub const FEED_SKEW: Duration = Duration::from_secs(24 * 3600);
+/// Changes that are given back in one request.
+pub const FEED_KNOWN_MAX: usize = 500;
+/// Followers that are written down as knowing more than the server.
+pub const FEED_COMPLAINTS_MAX: usize = 10_000;
+/// Hosts that are named as not having applied a number.
+pub const APPLIED_MISSING_MAX: u32 = 100;
+/// The longest that an answer waits for hosts.
+pub const APPLIED_WAIT_MAX: Duration = Duration::from_secs(20);
+/// How often it is looked at who has applied a number, at most.
+pub const APPLIED_LOOK_EVERY: Duration = Duration::from_millis(50);

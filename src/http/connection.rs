@@ -31,6 +31,10 @@ pub struct ConnectionInfo {
     pub peer: Option<Peer>,
 }
 
+/// Cancelled when the server drains: answers without end then end. A request's extensions hold it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draining(pub(super) CancellationToken);
+
 /// Timeouts and bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -110,7 +114,9 @@ pub(super) async fn serve<S>(
     let activity = Arc::new(Activity::default());
     let info = Arc::new(info);
     let counted = Arc::clone(&activity);
-    let service = service_fn(move |request| {
+    let draining = Draining(stop.clone());
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(draining.clone());
         answer(
             router.clone(),
             Arc::clone(&info),

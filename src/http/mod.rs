@@ -35,6 +35,11 @@ impl Api {
     pub fn service(&self) -> &Service {
         &self.0
     }
+
+    /// The use cases, for what outlives the request.
+    pub fn shared(&self) -> &Arc<Service> {
+        &self.0
+    }
 }
 
 /// Everything that HTTPS serves.

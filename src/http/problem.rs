@@ -9,8 +9,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 
 use crate::pki::CsrError;
 use crate::service::{
-    AccessError, CertificateError, EnrollError, HostError, NamesError, RenewError, RequestError,
-    ServiceError, TokenError,
+    AccessError, AppliedError, CertificateError, EnrollError, FollowError, HostError, KnownError, NamesError,
+    RenewError, RequestError, RevokeError, ServiceError, TokenError,
 };
 use crate::wire::{Code, PROBLEM_JSON, Problem};
 
@@ -194,6 +194,51 @@ impl From<RequestError> for ApiError {
             RequestError::Service(error) => return error.into(),
             RequestError::Unknown(_) => Code::NotFound,
             RequestError::Decided { .. } => Code::Conflict,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<RevokeError> for ApiError {
+    fn from(error: RevokeError) -> Self {
+        use RevokeError as E;
+        let code = match error {
+            E::Service(error) => return error.into(),
+            E::UnknownSerial(_) | E::UnknownFingerprint | E::UnknownIdentity(_) => Code::NotFound,
+            E::Nothing(_) => Code::NotFound,
+            E::Ambiguous(_) | E::Shown(_) => Code::BadRequest,
+            E::NotYours(_) => Code::Forbidden,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<FollowError> for ApiError {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Service(error) => error.into(),
+            FollowError::Full => {
+                Self::new(Code::Unavailable, error.to_string()).retry_after(Duration::from_secs(10))
+            }
+        }
+    }
+}
+
+impl From<AppliedError> for ApiError {
+    fn from(error: AppliedError) -> Self {
+        match error {
+            AppliedError::Service(error) => error.into(),
+            AppliedError::NotOurs { .. } => Self::new(Code::Conflict, error.to_string()),
+        }
+    }
+}
+
+impl From<KnownError> for ApiError {
+    fn from(error: KnownError) -> Self {
+        let code = match error {
+            KnownError::Service(error) => return error.into(),
+            KnownError::OtherFeed => Code::Conflict,
+            KnownError::TooMany => Code::TooLarge,
         };
         Self::new(code, error.to_string())
     }

@@ -4,12 +4,14 @@ use crate::base::encoding::{hex, sha256};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::Record;
 use crate::model::enrollment::PendingRequest;
-use crate::model::{Certificate, ConditionStatus, Identity, IssuerKind, Token};
+use crate::model::{
+    Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, Revocation, Token,
+};
 use crate::pki::pem;
-use crate::service::{Authority, HostSeen, Issuance};
+use crate::service::{Authority, HostSeen, Issuance, Progress, Sealed};
 use crate::wire::{
-    AuditView, CertificateDetail, CertificateView, ClientView, HostDetail, HostView, Issued, RequestView,
-    TokenView,
+    Applied, AuditView, CertificateDetail, CertificateView, ClientView, FeedChange, FeedChangeKind,
+    FeedRevoked, HostDetail, HostView, Issued, MissingHost, RequestView, RevokedView, TokenView,
 };
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
@@ -147,5 +149,90 @@ pub(super) fn audit(record: Record) -> AuditView {
         source: record.source,
         detail: record.detail,
         hash: hex(&record.hash),
+    }
+}
+
+pub(super) fn revocation(revocation: &Revocation) -> RevokedView {
+    RevokedView {
+        serial: revocation.serial.clone(),
+        issuer: revocation.issuer,
+        name: revocation.name.to_string(),
+        not_after: revocation.not_after,
+        revoked_at: revocation.revoked_at,
+        reason: revocation.reason,
+        by: revocation.by.clone(),
+        feed: revocation.feed,
+    }
+}
+
+pub(super) fn change(sealed: &Sealed) -> FeedChange {
+    let change = &sealed.change;
+    let kind = match &change.kind {
+        ChangeKind::Restored => FeedChangeKind::Restored,
+        ChangeKind::Revoked(revocation) => FeedChangeKind::Revoked(FeedRevoked {
+            issuer: revocation.issuer,
+            serial: revocation.serial.clone(),
+            name: revocation.name.to_string(),
+            not_after: revocation.not_after,
+            reason: revocation.reason,
+        }),
+    };
+    FeedChange {
+        number: change.number,
+        previous: change.previous,
+        seal: sealed.seal,
+        at: change.at,
+        kind,
+    }
+}
+
+/// A change as it came from the server, if this version knows its kind.
+pub(super) fn sealed(given: FeedChange) -> Option<Sealed> {
+    let kind = match given.kind {
+        FeedChangeKind::Restored => ChangeKind::Restored,
+        FeedChangeKind::Revoked(revoked) => ChangeKind::Revoked(Box::new(Revocation {
+            feed: given.number,
+            issuer: revoked.issuer,
+            serial: revoked.serial,
+            not_after: revoked.not_after,
+            revoked_at: given.at,
+            reason: revoked.reason,
+            name: revoked.name.parse().ok()?,
+            identity: None,
+            by: String::new(),
+        })),
+        FeedChangeKind::Unknown => return None,
+    };
+    let change = Change {
+        number: given.number,
+        previous: given.previous,
+        at: given.at,
+        kind,
+    };
+    Some(Sealed {
+        change,
+        seal: given.seal,
+    })
+}
+
+pub(super) fn applied(number: u64, progress: &Progress) -> Applied {
+    let missing = progress.missing.iter().map(|host| {
+        let patience = host.denies_after.map(std::time::Duration::from_secs);
+        MissingHost {
+            name: host.name.to_string(),
+            applied: host.applied,
+            last_seen: host.last_seen,
+            denies_from: host
+                .last_seen
+                .zip(patience)
+                .map(|(seen, patience)| seen + patience),
+        }
+    });
+    Applied {
+        number,
+        hosts: progress.hosts,
+        applied: progress.applied,
+        cut: progress.cut,
+        missing: missing.collect(),
     }
 }

@@ -2,6 +2,7 @@
 //! any time, and a run that fails is tried again at the next interval.
 
 mod own_certificate;
+mod settle_feed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use own_certificate::{OwnCertificateFile, RenewOwnCertificate};
+pub use settle_feed::SettleFeed;
 
 /// Why a run failed; goes to the log.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Hosts: what they report, and who sees what of it.
 
-use super::{Anyone, Authorized, HostItself, RESERVED_LABELS, Service, ServiceError, Viewer};
+use super::{Anyone, AppliedError, Authorized, HostItself, RESERVED_LABELS, Service, ServiceError, Viewer};
 use crate::base::Timestamp;
 use crate::base::limits::{REPORT_CHARS_MAX, REPORT_ITEMS_MAX};
 use crate::model::{HostReport, IdentityKind, Page, PageRequest};
@@ -126,7 +126,15 @@ impl Service {
             source: host.source(),
             report,
         };
+        let applied = status.report.revocations.clone();
         self.store.put_host_status(status).await?;
+        if let Some(applied) = applied {
+            match self.acknowledge(host, applied).await {
+                Err(AppliedError::Service(error)) => return Err(error.into()),
+                // It is told so when it follows the feed again; until then it has applied nothing.
+                Err(AppliedError::NotOurs { .. }) | Ok(()) => {}
+            }
+        }
         Ok(now)
     }
 }

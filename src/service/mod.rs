@@ -7,6 +7,7 @@ mod clients;
 mod enroll;
 mod error;
 mod failures;
+mod feed;
 mod hosts;
 mod issue;
 pub mod metrics;
@@ -14,6 +15,7 @@ mod names;
 mod own;
 mod renew;
 mod requests;
+mod revoke;
 mod token_cache;
 mod tokens;
 
@@ -24,7 +26,7 @@ use crate::model::{IdentityKind, Labels, Profile};
 use crate::pki::San;
 use crate::store::Store;
 
-pub use crate::store::AuditFilter;
+pub use crate::store::{AuditFilter, Progress, Withdrawn};
 
 pub use access::{
     AccessError, Admin, Anyone, Authorized, Caller, HostItself, Level, Operator, Peer, Renewer, Viewer,
@@ -32,12 +34,14 @@ pub use access::{
 pub use certificates::CertificateError;
 pub use enroll::{Application, EnrollError, Enrollment};
 pub use error::ServiceError;
+pub use feed::{AppliedError, FollowError, Follower, KnownError, Sealed, Told};
 pub use hosts::{HostError, HostSeen};
 pub use issue::{Authority, AuthorityError, Issuance};
 pub use names::NamesError;
 pub use own::{OWN_NAME, OwnCertificate, OwnError};
 pub use renew::RenewError;
 pub use requests::RequestError;
+pub use revoke::RevokeError;
 pub use tokens::{NewToken, TokenError};
 
 /// Label keys that start with this are the server's own; nobody else may set them.
@@ -63,6 +67,7 @@ pub struct Service {
     random: Arc<dyn Random>,
     tokens: token_cache::TokenCache,
     failures: failures::Failures,
+    feed: feed::Feed,
     metrics: metrics::Metrics,
 }
 
@@ -83,6 +88,7 @@ impl Service {
             random,
             tokens: token_cache::TokenCache::default(),
             failures: failures::Failures::default(),
+            feed: feed::Feed::default(),
             metrics: metrics::Metrics::default(),
         }
     }
@@ -107,9 +113,20 @@ impl Service {
         &self.settings
     }
 
-    /// Whether the store answers and could write.
-    pub async fn ready(&self) -> Result<(), ServiceError> {
-        Ok(self.store.ready().await?)
+    /// Whether the store answers and could write. Gives what somebody should look at although it does.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn ready(&self) -> Result<Vec<String>, ServiceError> {
+        self.store.ready().await?;
+        let mut reasons = Vec::new();
+        if let Some((number, since)) = self.unsettled().await? {
+            reasons.push(format!(
+                "restored from a backup at {since} (feed {number}): revocations made after that backup are lost until \
+                 hosts give them back, and no CRL is published before all have been heard"
+            ));
+        }
+        Ok(reasons)
     }
 
     /// Finishes what is queued and closes the store.

@@ -174,6 +174,14 @@ pub struct FeedTaken {
     pub head: u64,
 }
 
+/// The answer of `POST /v1/feed/settle`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct Settled {
+    /// Whether there was something to wait for.
+    pub settled: bool,
+}
+
 /// Which number is asked about.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

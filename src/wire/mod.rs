@@ -14,7 +14,7 @@ pub use certificates::{CertificateDetail, CertificateList, CertificateQuery, Cer
 pub use enroll::{EnrollRequest, Issued, Pending, RenewRequest};
 pub use feed::{
     Applied, AppliedQuery, FeedChange, FeedChangeKind, FeedHeartbeat, FeedHello, FeedKnown, FeedLost,
-    FeedQuery, FeedRevoked, FeedSnapshot, FeedTaken, MissingHost,
+    FeedQuery, FeedRevoked, FeedSnapshot, FeedTaken, MissingHost, Settled,
 };
 pub use hosts::{ClientList, ClientView, HostDetail, HostList, HostView, StatusAnswer};
 pub use problem::{Code, PROBLEM_JSON, Problem};

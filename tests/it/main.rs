@@ -22,9 +22,11 @@ mod revocation_readers;
 mod server_access;
 mod server_command;
 mod server_enroll;
+mod server_feed;
 mod server_http;
 mod server_log;
 mod server_metrics;
+mod server_revoke;
 mod source;
 #[cfg(feature = "server")]
 mod store_crash;

@@ -21,6 +21,7 @@ enum Who {
     Host,
     Viewer,
     Operator,
+    Admin,
 }
 
 struct Route {
@@ -47,6 +48,8 @@ fn routes(host: &Credentials) -> Vec<Route> {
     let enroll = json!({"token": "dw1_x", "csr": "x"});
     let token = json!({"profile": "host", "names": ["a.fleet"]});
     let status = format!("/v1/hosts/{}/status", host.name);
+    let known = json!({"feed": ID, "changes": [], "last": true});
+    let applied = json!({"feed": ID, "number": 0});
     vec![
         route("POST", "/enroll", "/enroll", Some(enroll.clone()), Who::Public),
         route("POST", "/v1/enroll", "/v1/enroll", Some(enroll), Who::Public),
@@ -66,6 +69,40 @@ fn routes(host: &Credentials) -> Vec<Route> {
             None,
             Who::Viewer,
         ),
+        // Of somebody else's; owners are another test's.
+        route(
+            "POST",
+            "/v1/certificates/{serial}/revoke",
+            "/v1/certificates/0a0b/revoke",
+            Some(json!({})),
+            Who::Operator,
+        ),
+        route(
+            "POST",
+            "/v1/certificates/revoke",
+            "/v1/certificates/revoke",
+            Some(json!({"fingerprint_sha256": "00".repeat(32)})),
+            Who::Operator,
+        ),
+        route(
+            "POST",
+            "/v1/identities/{name}/revoke",
+            "/v1/identities/nobody/revoke",
+            Some(json!({})),
+            Who::Operator,
+        ),
+        // From a number that nobody has: it ends at once.
+        route("GET", "/v1/feed", "/v1/feed?after=9", None, Who::AnyIdentity),
+        route("POST", "/v1/feed/known", "/v1/feed/known", Some(known), Who::Host),
+        route(
+            "PUT",
+            "/v1/feed/applied",
+            "/v1/feed/applied",
+            Some(applied),
+            Who::Host,
+        ),
+        route("GET", "/v1/feed/applied", "/v1/feed/applied", None, Who::Viewer),
+        route("POST", "/v1/feed/settle", "/v1/feed/settle", None, Who::Admin),
         route("GET", "/v1/hosts", "/v1/hosts", None, Who::AnyClient),
         route(
             "GET",
@@ -118,7 +155,7 @@ struct Caller {
 }
 
 async fn callers(server: &TestServer, host: &Credentials) -> Vec<Caller> {
-    use Who::{AnyClient, AnyIdentity, Operator, Public, Viewer};
+    use Who::{Admin, AnyClient, AnyIdentity, Operator, Public, Viewer};
     let viewer = server.person("viewer", Permission::Viewer).await;
     let operator = server.person("operator", Permission::Operator).await;
     let plain = server.join("client", "plain").await;
@@ -143,7 +180,7 @@ async fn callers(server: &TestServer, host: &Credentials) -> Vec<Caller> {
         caller(
             "admin",
             Some(server.admin.clone()),
-            &[Public, AnyIdentity, AnyClient, Viewer, Operator],
+            &[Public, AnyIdentity, AnyClient, Viewer, Operator, Admin],
         ),
         caller("host", Some(host.clone()), &[Public, AnyIdentity, Who::Host]),
     ]

@@ -13,7 +13,7 @@ use super::layout::{Layout, ROOT};
 use crate::base::{Clock, SecretString, SystemClock, SystemRandom};
 use crate::ca::{Issuer, IssuerUrls};
 use crate::http::{self, Grace, Plain, Tls};
-use crate::jobs::{self, OwnCertificateFile, RenewOwnCertificate};
+use crate::jobs::{self, OwnCertificateFile, RenewOwnCertificate, SettleFeed};
 use crate::keys::file;
 use crate::model::IssuerKind;
 use crate::service::{Authority, Service};
@@ -119,6 +119,8 @@ pub async fn start(config: &Config, passphrase: &SecretString, sockets: Sockets)
     service.note("server.start", VERSION).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(jobs::run(Arc::new(renewal), stop.clone()));
+    let settling = SettleFeed::new(Arc::clone(&service));
+    tasks.spawn(jobs::run(Arc::new(settling), stop.clone()));
     let grace = Grace {
         host: config.settings.host.renew_grace,
         client: config.settings.client.renew_grace,

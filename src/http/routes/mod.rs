@@ -5,12 +5,14 @@ mod ca;
 mod certificates;
 mod clients;
 mod enroll;
+mod feed;
 mod health;
 mod hosts;
 mod metrics;
 pub(super) mod openapi;
 mod renew;
 mod requests;
+mod revocation;
 mod tokens;
 mod whoami;
 
@@ -28,6 +30,13 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(renew::renew))
         .routes(routes!(certificates::list))
         .routes(routes!(certificates::detail))
+        .routes(routes!(revocation::serial))
+        .routes(routes!(revocation::shown))
+        .routes(routes!(revocation::identity))
+        .routes(routes!(feed::follow))
+        .routes(routes!(feed::known))
+        .routes(routes!(feed::acknowledge, feed::applied))
+        .routes(routes!(feed::settle))
         .routes(routes!(hosts::list))
         .routes(routes!(hosts::detail))
         .routes(routes!(hosts::report))

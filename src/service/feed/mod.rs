@@ -1,0 +1,86 @@
+//! The feed: who follows it, how far the hosts are, and what comes back after a restoration.
+
+mod applied;
+mod follower;
+mod lost;
+mod tail;
+
+use std::sync::Arc;
+
+use tokio::sync::{OnceCell, Semaphore, watch};
+
+use super::{Service, ServiceError};
+use crate::base::Id;
+use crate::base::limits::FEED_FOLLOWERS_MAX;
+use crate::model::{Change, FeedOrigin, Seal, SealKey};
+
+pub use applied::AppliedError;
+pub use follower::{FollowError, Follower, Told};
+pub use lost::KnownError;
+
+/// A change with the seal that this server puts on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The change.
+    pub change: Change,
+    /// Its seal.
+    pub seal: Seal,
+}
+
+/// What the feed needs to remember while the server runs.
+pub(super) struct Feed {
+    origin: OnceCell<FeedOrigin>,
+    tail: tail::Tail,
+    places: Arc<Semaphore>,
+    /// Counts what hosts have said, to wake who waits for them.
+    said: watch::Sender<u64>,
+    complaints: lost::Complaints,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            origin: OnceCell::new(),
+            tail: tail::Tail::default(),
+            places: Arc::new(Semaphore::new(FEED_FOLLOWERS_MAX)),
+            said: watch::Sender::new(0),
+            complaints: lost::Complaints::default(),
+        }
+    }
+}
+
+impl Service {
+    /// Which feed this is. Drawn when it is first asked, and kept with the data.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn feed_origin(&self) -> Result<&FeedOrigin, ServiceError> {
+        let draw = || async {
+            let candidate = FeedOrigin {
+                feed: Id::draw(&*self.random),
+                key: SealKey::from_bytes(self.random.bytes()),
+            };
+            self.store
+                .feed_origin(candidate)
+                .await
+                .map_err(ServiceError::from)
+        };
+        self.feed.origin.get_or_try_init(draw).await
+    }
+
+    async fn seal(&self, change: Change) -> Result<Sealed, ServiceError> {
+        let seal = self.feed_origin().await?.key.seal(&change);
+        Ok(Sealed { change, seal })
+    }
+
+    /// The seal of a number, if there is one.
+    async fn seal_of(&self, number: u64) -> Result<Option<Seal>, ServiceError> {
+        if let Some(known) = self.feed.tail.find(number).await {
+            return Ok(Some(known.seal));
+        }
+        match self.store.change(number).await? {
+            Some(change) => Ok(Some(self.seal(change).await?.seal)),
+            None => Ok(None),
+        }
+    }
+}
