@@ -6,17 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
 use super::Probe;
+use super::daemon::engine;
 use super::observed::Engine;
 use super::step::{Served, ServedCertificate};
 use crate::base::encoding;
@@ -25,8 +23,6 @@ use crate::pki::tls::{ALPN_HTTP1, provider};
 
 /// How long a probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The largest answer to `GET /version` that is read, bytes.
-const VERSION_BYTES_MAX: usize = 64 * 1024;
 
 /// Real sockets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,9 +31,7 @@ pub struct RealProbe;
 #[async_trait]
 impl Probe for RealProbe {
     async fn engine(&self, socket: &Path) -> Engine {
-        let asked = tokio::time::timeout(PROBE_TIMEOUT, engine_version(socket)).await;
-        let answer = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())));
-        match answer {
+        match engine_version(socket).await {
             Ok(version) => Engine {
                 version: Some(version),
                 error: None,
@@ -62,27 +56,7 @@ impl Probe for RealProbe {
 }
 
 async fn engine_version(socket: &Path) -> Result<String, String> {
-    let stream = UnixStream::connect(socket).await.map_err(|e| e.to_string())?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.map_err(|e| e.to_string())?;
-    let request = http::Request::get("/version").header(http::header::HOST, "docker");
-    let request = request.body(Empty::<Bytes>::new()).expect("a constant request");
-    let ask = async {
-        let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
-        let body = Limited::new(response.into_body(), VERSION_BYTES_MAX)
-            .collect()
-            .await;
-        Ok::<_, String>(body.map_err(|e| e.to_string())?.to_bytes())
-    };
-    // A server that closes at once after its answer has answered all the same; one that did not fails the request.
-    let drive = async {
-        let _ = connection.await;
-        std::future::pending::<Result<Bytes, String>>().await
-    };
-    let body = tokio::select! {
-        body = ask => body?,
-        body = drive => body?,
-    };
+    let body = engine::get(socket, "/version", PROBE_TIMEOUT).await?;
     let answer: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
     let version = answer.get("Version").and_then(|version| version.as_str());
     let shown = version.map(|text| text.chars().filter(|c| !c.is_control()).take(64).collect());

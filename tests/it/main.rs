@@ -8,6 +8,7 @@ mod cli_admin;
 mod cli_client;
 mod cli_quickstart;
 mod client;
+mod daemon_look;
 mod deploy_samples;
 mod foreign_readers;
 mod gate_access;
