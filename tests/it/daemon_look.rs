@@ -160,7 +160,12 @@ async fn a_real_dockerd_is_seen_as_it_was_started() {
         let config = put(&dir.path().join("daemon.json"), "{\"live-restore\": true}\n");
         let address = format!("127.0.0.1:{}", free_port());
         let host = format!("tcp://{address}");
-        let tls = if verify { "--tlsverify" } else { "--tls" };
+        // TLS it is either way; `--tls` alone would mean to verify, too.
+        let tls = if verify {
+            "--tlsverify=true"
+        } else {
+            "--tlsverify=false"
+        };
         let arguments = [
             "--config-file",
             &config,

@@ -47,6 +47,13 @@ impl FakeProcesses {
         self.state().processes.push(process);
     }
 
+    /// Changes one.
+    pub fn change(&self, pid: u32, change: impl FnOnce(&mut FakeProcess)) {
+        let mut state = self.state();
+        let found = state.processes.iter_mut().find(|each| each.process.id.pid == pid);
+        change(found.expect("a process that was planted"));
+    }
+
     /// Ends one.
     pub fn end(&self, pid: u32) {
         self.state().processes.retain(|each| each.process.id.pid != pid);

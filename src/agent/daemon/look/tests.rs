@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::base::Timestamp;
-use crate::sys::Listening;
-use crate::sys::fake::{FakeProcess, FakeProcesses, FakeUnits, MemoryDisk};
+use crate::sys::fake::{FakeUnits, MemoryDisk};
 use crate::sys::units::JournalLine;
 use bench::{Bench, Machine, SOCKET};
 
@@ -315,75 +314,56 @@ async fn without_a_running_dockerd_its_script_or_the_restart_command_stands_for_
     );
 }
 
+/// The first user's Docker, below rootlesskit; `parent` is who started dockerd.
+fn rootless(scope: &Scope, parent: u32) -> RealLook {
+    let cgroup = "/user.slice/user-1000.slice/user@1000.service/app.slice/docker.service";
+    let fragment = "/home/me/.config/systemd/user/docker.service";
+    let bench = Bench::new();
+    bench
+        .disk
+        .plant("/etc/passwd", "me:x:1000:1000::/home/me:/bin/sh\n");
+    bench.disk.plant(fragment, "[Service]\n");
+    let id = UnitId {
+        name: DOCKER_SERVICE.into(),
+        scope: scope.clone(),
+    };
+    let unit = UnitState {
+        id: DOCKER_SERVICE.into(),
+        load: "loaded".into(),
+        activity: Activity::Active,
+        main_pid: Some(69),
+        fragment: Some(fragment.into()),
+        command: vec!["/usr/bin/dockerd-rootless.sh".into()],
+        ..UnitState::default()
+    };
+    bench.units.plant(id, unit);
+    bench.process(69, "rootlesskit", "rootlesskit dockerd", cgroup, &[]);
+    bench.process(70, "dockerd", "dockerd", cgroup, &["/run/user/1000/docker.sock"]);
+    bench.processes.change(70, |each| {
+        each.process.parent = parent;
+        each.environment = vec![("HOME".into(), "/home/me".into())];
+        each.listening.tcp.clear();
+    });
+    let mut look = bench.real_look();
+    look.sought.docker_socket = "/run/user/1000/docker.sock".into();
+    look
+}
+
 #[tokio::test]
 async fn a_rootless_dockerd_is_its_users() {
     let scope = Scope::User {
         uid: 1000,
         runtime_directory: "/run/user/1000".into(),
     };
-    let id = UnitId {
-        name: DOCKER_SERVICE.into(),
-        scope: scope.clone(),
+    let facts = rootless(&scope, 69).look().await;
+    let (unit, scope_seen) = (DOCKER_SERVICE.to_owned(), scope.clone());
+    let expected = Layout::Systemd {
+        unit,
+        scope: scope_seen,
     };
-    let bench = Bench::new();
-    bench
-        .disk
-        .plant("/etc/passwd", "me:x:1000:1000::/home/me:/bin/sh\n");
-    bench
-        .disk
-        .plant("/home/me/.config/systemd/user/docker.service", "[Service]\n");
-    bench.units.plant(
-        id.clone(),
-        UnitState {
-            id: DOCKER_SERVICE.into(),
-            load: "loaded".into(),
-            activity: Activity::Active,
-            main_pid: Some(69),
-            fragment: Some("/home/me/.config/systemd/user/docker.service".into()),
-            command: vec!["/usr/bin/dockerd-rootless.sh".into()],
-            ..UnitState::default()
-        },
-    );
-    let cgroup = "/user.slice/user-1000.slice/user@1000.service/app.slice/docker.service";
-    bench.process(69, "rootlesskit", "rootlesskit dockerd", cgroup, &[]);
-    bench.process(70, "dockerd", "dockerd", cgroup, &["/run/user/1000/docker.sock"]);
-    let mut look = bench.real_look();
-    look.sought.docker_socket = "/run/user/1000/docker.sock".into();
-    let facts = look.look().await;
-    // Its main process is the parent only in a real tree; here it is not, so the unit is not believed.
-    assert!(matches!(facts.layout, Layout::Unrecognised(_)));
-
-    let planted = look.processes.get(70).unwrap();
-    let processes = FakeProcesses::new();
-    processes.plant(FakeProcess {
-        process: Process {
-            parent: 69,
-            ..planted
-        },
-        environment: vec![("HOME".into(), "/home/me".into())],
-        open_files: Vec::new(),
-        listening: Listening {
-            tcp: Vec::new(),
-            unix: vec!["/run/user/1000/docker.sock".into()],
-        },
-    });
-    processes.plant(FakeProcess {
-        process: look.processes.get(69).unwrap(),
-        environment: Vec::new(),
-        open_files: Vec::new(),
-        listening: Listening {
-            tcp: vec!["0.0.0.0:2376".parse().unwrap()],
-            unix: Vec::new(),
-        },
-    });
-    look.processes = Arc::new(processes);
-    let facts = look.look().await;
-    let unit = DOCKER_SERVICE.to_owned();
-    assert_eq!(facts.layout, Layout::Systemd { unit, scope });
-    assert_eq!(
-        facts.config_file.path,
-        Path::new("/home/me/.config/docker/daemon.json")
-    );
+    assert_eq!(facts.layout, expected);
+    let config = Path::new("/home/me/.config/docker/daemon.json");
+    assert_eq!(facts.config_file.path, config);
     let directory = facts.unit.unwrap().drop_in_directory;
     assert_eq!(
         directory,
@@ -393,6 +373,13 @@ async fn a_rootless_dockerd_is_its_users() {
         facts.listeners[0].pid,
         Some(69),
         "the port driver in front of it listens"
+    );
+    // Not below the unit's main process: the unit is not believed to be its own.
+    let stray = rootless(&scope, 1).look().await;
+    assert!(
+        why(&stray).contains("docker.service, which is not"),
+        "{}",
+        why(&stray)
     );
 }
 
