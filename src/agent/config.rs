@@ -115,6 +115,8 @@ pub struct RawConfig {
     pub endpoints: Option<Vec<String>>,
     /// The kind of key that is made.
     pub key_algorithm: Option<KeyAlgorithm>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why a configuration cannot be used.
@@ -192,6 +194,8 @@ pub struct Config {
     pub endpoints: Vec<String>,
     /// The kind of key that is made.
     pub key_algorithm: KeyAlgorithm,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl RawConfig {
@@ -220,6 +224,7 @@ impl RawConfig {
             dial: self.dial.or(below.dial),
             endpoints: self.endpoints.or(below.endpoints),
             key_algorithm: self.key_algorithm.or(below.key_algorithm),
+            metrics: self.metrics.or(below.metrics),
         }
     }
 
@@ -254,6 +259,7 @@ impl RawConfig {
             dial: self.dial,
             endpoints,
             key_algorithm: self.key_algorithm.unwrap_or(KeyAlgorithm::EcdsaP256),
+            metrics: self.metrics,
         })
     }
 }
