@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::Disk;
+use super::{Disk, Ownership};
 
 /// The machine's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +40,22 @@ impl Disk for RealDisk {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn ownership(&self, path: &Path) -> io::Result<Ownership> {
+        let found = std::fs::metadata(path)?;
+        Ok(Ownership {
+            mode: found.mode() & 0o7777,
+            owner: found.uid(),
+            group: found.gid(),
+        })
+    }
+
+    fn set_owner(&self, path: &Path, owner: u32, group: u32) -> io::Result<()> {
+        let mode = std::fs::symlink_metadata(path)?.mode() & 0o7777;
+        std::os::unix::fs::lchown(path, Some(owner), Some(group))?;
+        // Giving a file away clears its set-user-id bits.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
     }
 
     fn create(&self, path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {

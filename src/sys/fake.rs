@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub use processes::{FakeProcess, FakeProcesses};
 pub use units::{FakeServices, FakeUnits};
 
-use super::Disk;
+use super::{Disk, Ownership};
 
 /// What happens at the chosen step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +124,31 @@ impl MemoryDisk {
             }
         }
         self.restart();
+    }
+
+    /// Counts as a step that is none of the disk's: something else the process does, at which it can be stopped.
+    pub fn tick(&self) -> io::Result<()> {
+        self.state().step_that(false)
+    }
+
+    /// What is in a file: for other programs than the one that may be stopped.
+    pub fn peek(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+        let state = self.state();
+        match &state.inodes[state.find(path.as_ref(), true).ok()?] {
+            Inode::File { contents, .. } => Some(contents.clone()),
+            Inode::Link(_) | Inode::Directory { .. } => None,
+        }
+    }
+
+    /// The names in a directory: for other programs than the one that may be stopped.
+    pub fn peek_names(&self, directory: impl AsRef<Path>) -> Vec<String> {
+        let state = self.state();
+        let found = state
+            .find(directory.as_ref(), true)
+            .and_then(|inode| state.entries(inode));
+        found
+            .map(|entries| entries.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// The permission bits of a file or directory: for assertions.
@@ -293,6 +318,26 @@ impl Disk for MemoryDisk {
             Inode::Link(target) => Ok(target.clone()),
             _ => Err(error(io::ErrorKind::InvalidInput)),
         }
+    }
+
+    fn ownership(&self, path: &Path) -> io::Result<Ownership> {
+        let state = self.state();
+        state.alive()?;
+        match &state.inodes[state.find(path, true)?] {
+            Inode::File { mode, .. } | Inode::Directory { mode, .. } => Ok(Ownership {
+                mode: *mode,
+                owner: 0,
+                group: 0,
+            }),
+            Inode::Link(_) => Err(error(io::ErrorKind::InvalidInput)),
+        }
+    }
+
+    /// Everything belongs to root here: it can be asked for, and counts as a step.
+    fn set_owner(&self, path: &Path, _owner: u32, _group: u32) -> io::Result<()> {
+        let mut state = self.state();
+        state.find(path, false)?;
+        state.step_that(false)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {

@@ -34,6 +34,27 @@ impl Access {
     }
 }
 
+/// Permission bits and owner of a file that is not ours: it keeps them when we change what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ownership {
+    /// The permission bits.
+    pub mode: u32,
+    /// The owner's number.
+    pub owner: u32,
+    /// The group's number.
+    pub group: u32,
+}
+
+impl Ownership {
+    /// What root makes for everybody to read: 0644 root:root.
+    pub const PUBLIC: Self = Self {
+        mode: 0o644,
+        owner: 0,
+        group: 0,
+    };
+}
+
 /// Why something with a file did not work. The message names the path and the way out.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {}", .path.display(), explain(.source))]
@@ -81,6 +102,9 @@ pub struct Files {
 
 /// Numbers temporary files, so that two threads of a process never share one.
 static TEMPORARY: AtomicU64 = AtomicU64::new(0);
+
+/// How many symlinks are followed.
+const LINKS_MAX: usize = 8;
 
 /// What ends the name of every temporary file and directory of ours.
 const TEMPORARY_SUFFIX: &str = ".dw-tmp";
@@ -151,11 +175,7 @@ impl Files {
     /// failure does not bring the old ones back. A symlink at `path` is replaced, not followed.
     pub fn write(&self, path: &Path, contents: &[u8], access: Access) -> Result<(), FileError> {
         let (directory, name) = split(path)?;
-        let temporary = directory.join(format!(
-            ".{name}.{}-{}{TEMPORARY_SUFFIX}",
-            std::process::id(),
-            TEMPORARY.fetch_add(1, Ordering::Relaxed)
-        ));
+        let temporary = directory.join(temporary_name(name));
         self.create(&temporary, contents, access).map_err(|e| FileError {
             path: path.to_owned(),
             ..e
@@ -165,6 +185,61 @@ impl Files {
             return Err(FileError::new("write", path, e));
         }
         self.sync_directory(directory)
+    }
+
+    /// Replaces what is in somebody else's file, atomically and durably as [`Files::write`] does, with this owner
+    /// and mode. A symlink is followed: what it leads to is replaced.
+    pub fn replace(&self, path: &Path, contents: &[u8], ownership: Ownership) -> Result<(), FileError> {
+        let path = &self.follow(path)?;
+        let (directory, name) = split(path)?;
+        let temporary = directory.join(temporary_name(name));
+        let created = self
+            .disk
+            .create(&temporary, contents, ownership.mode)
+            .and_then(|()| match self.disk.ownership(&temporary)? {
+                found if found == ownership => Ok(()),
+                _ => self.disk.set_owner(&temporary, ownership.owner, ownership.group),
+            });
+        if let Err(e) = created.and_then(|()| self.disk.rename(&temporary, path)) {
+            let _ = self.disk.remove_file(&temporary);
+            return Err(FileError::new("write", path, e));
+        }
+        self.sync_directory(directory)
+    }
+
+    /// Where a path leads when its last part is a symlink, or a chain of them.
+    fn follow(&self, path: &Path) -> Result<PathBuf, FileError> {
+        let mut path = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            match self.disk.read_link(&path) {
+                Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
+                Err(_) => return Ok(path),
+            }
+        }
+        Err(FileError::new(
+            "follow",
+            &path,
+            io::Error::other("too many symlinks"),
+        ))
+    }
+
+    /// Permission bits and owner; `None` when nothing is there.
+    pub fn ownership(&self, path: &Path) -> Result<Option<Ownership>, FileError> {
+        match self.disk.ownership(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(FileError::new("look at", path, e)),
+        }
+    }
+
+    /// Removes a directory when nothing is in it; says whether it is gone.
+    pub fn remove_if_empty(&self, directory: &Path) -> Result<bool, FileError> {
+        match self.disk.remove_directory(directory) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(e) => Err(FileError::new("remove", directory, e)),
+        }
     }
 
     /// Creates a file that must not exist; durable after [`Files::sync_directory`].
@@ -331,6 +406,12 @@ pub(super) fn is_temporary(path: &Path) -> bool {
     path.as_os_str()
         .as_encoded_bytes()
         .ends_with(TEMPORARY_SUFFIX.as_bytes())
+}
+
+/// A name for the time of writing, hidden and unique on this machine.
+fn temporary_name(name: &str) -> String {
+    let number = TEMPORARY.fetch_add(1, Ordering::Relaxed);
+    format!(".{name}.{}-{number}{TEMPORARY_SUFFIX}", std::process::id())
 }
 
 /// A directory and a name in it.

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use command::{CommandLine, Ending, Outcome, Programs, RealPrograms, RunAs};
 pub use disk::RealDisk;
-pub use files::{Access, FileError, Files, Lock};
+pub use files::{Access, FileError, Files, Lock, Ownership};
 pub use host::{Host, HostFacts, RealHost};
 pub use process::{Listening, Process, ProcessId, Processes, RealProcesses, Signal, SignalError};
 pub use services::{RealServices, ServiceManager, ServiceState, Services};
@@ -40,6 +40,12 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
 
     /// The names in a directory, sorted, without `.` and `..`. Names that are not UTF-8 are left out.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
+
+    /// Permission bits and owner of what is at `path`, following symlinks.
+    fn ownership(&self, path: &Path) -> io::Result<Ownership>;
+
+    /// Gives a file to an owner and a group. It keeps its permission bits.
+    fn set_owner(&self, path: &Path, owner: u32, group: u32) -> io::Result<()>;
 
     /// Creates a file that must not exist, with exactly these permission bits whatever the umask, and brings its
     /// contents to the disk before it returns. The name is durable only after [`Disk::sync_directory`].

@@ -188,3 +188,37 @@ fn a_full_disk_is_reported_and_the_old_contents_stay() {
         assert_eq!(files.list(Path::new("/")).unwrap(), ["f"]);
     }
 }
+
+#[test]
+fn somebody_elses_file_keeps_its_mode_and_a_link_to_it_stays_one() {
+    on_both(|files, dir| {
+        files.disk().create(&dir.join("real"), b"one", 0o640).unwrap();
+        files
+            .disk()
+            .symlink(Path::new("real"), &dir.join("link"))
+            .unwrap();
+        let before = files.ownership(&dir.join("link")).unwrap().unwrap();
+        assert_eq!(before.mode, 0o640);
+        files.replace(&dir.join("link"), b"two", before).unwrap();
+        assert_eq!(files.read(&dir.join("real"), 9).unwrap(), b"two");
+        assert_eq!(files.ownership(&dir.join("real")).unwrap(), Some(before));
+        assert_eq!(
+            files.disk().read_link(&dir.join("link")).unwrap(),
+            Path::new("real")
+        );
+        assert_eq!(files.list(dir).unwrap(), ["link", "real"]);
+        assert_eq!(files.ownership(&dir.join("none")).unwrap(), None);
+    });
+}
+
+#[test]
+fn only_an_empty_directory_is_removed() {
+    on_both(|files, dir| {
+        files.public_directory(&dir.join("d")).unwrap();
+        files.write_public(&dir.join("d/f"), b"").unwrap();
+        assert!(!files.remove_if_empty(&dir.join("d")).unwrap());
+        files.remove(&dir.join("d/f")).unwrap();
+        assert!(files.remove_if_empty(&dir.join("d")).unwrap());
+        assert!(files.remove_if_empty(&dir.join("d")).unwrap());
+    });
+}
