@@ -11,6 +11,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::daemon::config::{DaemonConfig, DaemonConfigError, RawDaemon};
 use crate::base::Span;
 use crate::client::{ServerUrl, UrlError};
 use crate::model::{Labels, LabelsError, Mode};
@@ -95,9 +96,9 @@ pub struct RawConfig {
     pub extra_names: Option<Vec<DnsName>>,
     /// Labels to join with; those of the token win.
     pub labels: Option<BTreeMap<String, String>>,
-    /// `gate` or `files`.
+    /// `gate`, `daemon` or `files`.
     pub mode: Option<Mode>,
-    /// Where the gate listens.
+    /// Where the gate, or in mode `daemon` dockerd itself, listens.
     pub listen: Option<SocketAddr>,
     /// Where Docker is.
     pub docker_socket: Option<PathBuf>,
@@ -115,8 +116,8 @@ pub struct RawConfig {
     pub endpoints: Option<Vec<String>>,
     /// The kind of key that is made.
     pub key_algorithm: Option<KeyAlgorithm>,
-    /// Where metrics are served.
-    pub metrics: Option<SocketAddr>,
+    /// dockerd itself (mode `daemon`).
+    pub daemon: Option<RawDaemon>,
 }
 
 /// Why a configuration cannot be used.
@@ -134,12 +135,17 @@ pub enum ConfigError {
     /// The labels.
     #[error("labels: {0}")]
     Labels(#[from] LabelsError),
-    /// A mode of a later version.
-    #[error("mode = \"daemon\" is not in this version: use \"gate\", or \"files\" with a hook")]
-    DaemonMode,
     /// A setting of another mode.
-    #[error("{0} only means something with mode = \"files\": remove it, or change the mode")]
-    FilesOnly(&'static str),
+    #[error("{key} only means something with mode = \"{mode}\": remove it, or change the mode")]
+    OtherMode {
+        /// The setting.
+        key: &'static str,
+        /// The mode it belongs to.
+        mode: Mode,
+    },
+    /// The table of mode `daemon`.
+    #[error("daemon.{0}")]
+    Daemon(#[from] DaemonConfigError),
     /// Not a place where a client could reach Docker.
     #[error("endpoints: {0:?} is not tcp://HOST:PORT")]
     Endpoint(String),
@@ -174,9 +180,9 @@ pub struct Config {
     pub extra_names: Vec<DnsName>,
     /// Labels to join with.
     pub labels: Labels,
-    /// `gate` or `files`.
+    /// `gate`, `daemon` or `files`.
     pub mode: Mode,
-    /// Where the gate listens.
+    /// Where the gate, or in mode `daemon` dockerd itself, listens.
     pub listen: SocketAddr,
     /// Where Docker is.
     pub docker_socket: PathBuf,
@@ -194,8 +200,8 @@ pub struct Config {
     pub endpoints: Vec<String>,
     /// The kind of key that is made.
     pub key_algorithm: KeyAlgorithm,
-    /// Where metrics are served; `None`: nowhere.
-    pub metrics: Option<SocketAddr>,
+    /// dockerd itself; there in mode `daemon` and in no other.
+    pub daemon: Option<DaemonConfig>,
 }
 
 impl RawConfig {
@@ -224,7 +230,7 @@ impl RawConfig {
             dial: self.dial.or(below.dial),
             endpoints: self.endpoints.or(below.endpoints),
             key_algorithm: self.key_algorithm.or(below.key_algorithm),
-            metrics: self.metrics.or(below.metrics),
+            daemon: self.daemon.or(below.daemon),
         }
     }
 
@@ -232,6 +238,10 @@ impl RawConfig {
     pub fn check(self) -> Result<Config, ConfigError> {
         let mode = self.mode.unwrap_or_default();
         refuse_other_modes(mode, &self)?;
+        let daemon = match mode {
+            Mode::Daemon => Some(self.daemon.unwrap_or_default().check()?),
+            Mode::Gate | Mode::Files => None,
+        };
         let endpoints = self.endpoints.unwrap_or_default();
         if let Some(endpoint) = endpoints.iter().find(|endpoint| !is_endpoint(endpoint)) {
             return Err(ConfigError::Endpoint(endpoint.clone()));
@@ -259,7 +269,7 @@ impl RawConfig {
             dial: self.dial,
             endpoints,
             key_algorithm: self.key_algorithm.unwrap_or(KeyAlgorithm::EcdsaP256),
-            metrics: self.metrics,
+            daemon,
         })
     }
 }
@@ -277,12 +287,15 @@ fn refuse_other_modes(mode: Mode, raw: &RawConfig) -> Result<(), ConfigError> {
         Some(Hook::Program(words)) => words.first().is_none_or(|program| program.trim().is_empty()),
         None => false,
     };
-    match mode {
-        Mode::Daemon => Err(ConfigError::DaemonMode),
-        Mode::Gate if raw.hook.is_some() => Err(ConfigError::FilesOnly("hook")),
-        Mode::Gate if raw.dial.is_some() => Err(ConfigError::FilesOnly("dial")),
-        Mode::Gate | Mode::Files if empty => Err(ConfigError::EmptyHook),
-        Mode::Gate | Mode::Files => Ok(()),
+    let strangers = [
+        ("hook", Mode::Files, raw.hook.is_some()),
+        ("dial", Mode::Files, raw.dial.is_some()),
+        ("[daemon]", Mode::Daemon, raw.daemon.is_some()),
+    ];
+    match strangers.into_iter().find(|(_, home, set)| *set && *home != mode) {
+        Some((key, mode, _)) => Err(ConfigError::OtherMode { key, mode }),
+        None if empty => Err(ConfigError::EmptyHook),
+        None => Ok(()),
     }
 }
 
@@ -325,7 +338,11 @@ mod tests {
         let rows = [
             ("serverr = 'x'", "unknown field `serverr`"),
             ("server = 'http://ca:8443'", "plain HTTP"),
-            ("mode = 'daemon'", "not in this version"),
+            ("[daemon]", "[daemon] only means something with mode = \"daemon\""),
+            (
+                "mode = 'daemon'\nhook = 'x'",
+                "only means something with mode = \"files\"",
+            ),
             ("mode = 'proxy'", "unknown variant"),
             ("hook = 'x'", "only means something with mode"),
             ("dial = '127.0.0.1:443'", "only means something with mode"),

@@ -120,7 +120,9 @@ fn check(bench: &Bench, command: &str, text: &str) {
 
 fn shows(sample: &str, key: &str) -> bool {
     let settings = sample.lines().map(|line| line.strip_prefix('#').unwrap_or(line));
-    settings.clone().any(|line| self::key(line) == key) || sample.contains(&format!("[{key}."))
+    settings.clone().any(|line| self::key(line) == key)
+        || sample.contains(&format!("[{key}."))
+        || sample.contains(&format!("[{key}]"))
 }
 
 #[test]
@@ -145,16 +147,27 @@ fn the_server_sample_is_accepted_and_shows_every_setting() {
 fn the_agent_sample_is_accepted_and_shows_every_setting() {
     let bench = Bench::new();
     check(&bench, "agent run", AGENT_TOML);
-    // What a gate refuses to be told.
-    check(
-        &bench,
-        "agent run",
-        &all_settings(AGENT_TOML, &["hook", "hook_timeout", "dial"]),
-    );
-    let files = all_settings(AGENT_TOML, &[]).replace("mode = \"gate\"", "mode = \"files\"");
+    let (all_modes, daemon) = AGENT_TOML.split_once("#[daemon]").unwrap();
+    // What only mode files is told.
+    let hook = ["hook", "hook_timeout", "dial"];
+    let gate = all_settings(all_modes, &hook);
+    check(&bench, "agent run", &gate);
+    let files = all_settings(all_modes, &[]).replace("mode = \"gate\"", "mode = \"files\"");
     check(&bench, "agent run", &files);
+    let table = format!(
+        "{}[daemon]{}",
+        gate.replace("mode = \"gate\"", "mode = \"daemon\""),
+        all_settings(daemon, &[])
+    );
+    check(&bench, "agent run", &table);
     for key in known_keys(&bench, "agent run", "") {
         assert!(shows(AGENT_TOML, &key), "deploy/agent.toml does not show {key}");
+    }
+    for key in known_keys(&bench, "agent run", "mode = 'daemon'\n[daemon]\n") {
+        assert!(
+            shows(daemon, &key),
+            "deploy/agent.toml does not show daemon.{key}"
+        );
     }
 }
 
