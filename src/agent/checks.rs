@@ -2,6 +2,7 @@
 //! people see after "because".
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::desired::Desired;
@@ -60,6 +61,17 @@ pub enum Reason {
     NotPublished,
     /// The hook has not run for the version in use.
     HookPending(u64),
+    /// A change of what dockerd is told was begun and not ended.
+    ChangeUnderWay,
+    /// Files do not tell dockerd what they should.
+    FilesDiffer {
+        /// Which.
+        paths: Vec<PathBuf>,
+        /// Whether they did before: something else changed them.
+        restores: bool,
+    },
+    /// dockerd lets clients in without a certificate.
+    NotGuarded,
     /// A dial does not return the certificate in use.
     NotServed {
         /// What should be served.
@@ -86,6 +98,9 @@ impl Reason {
             | Self::RequestLeftOver
             | Self::NotPublished
             | Self::HookPending(_)
+            | Self::ChangeUnderWay
+            | Self::FilesDiffer { .. }
+            | Self::NotGuarded
             | Self::NotServed { .. } => false,
         }
     }
@@ -106,6 +121,9 @@ impl Reason {
             Self::RequestLeftOver => "RequestLeftOver",
             Self::NotPublished => "NotPublished",
             Self::HookPending(_) => "HookPending",
+            Self::ChangeUnderWay => "ChangeUnderWay",
+            Self::FilesDiffer { .. } => "FilesDiffer",
+            Self::NotGuarded => "NotGuarded",
             Self::NotServed { .. } => "NotServed",
         }
     }
@@ -137,6 +155,17 @@ impl fmt::Display for Reason {
             Self::RequestLeftOver => f.write_str("a request is left over that nobody needs"),
             Self::NotPublished => f.write_str("the gate does not have the certificate in use yet"),
             Self::HookPending(version) => write!(f, "the hook has not succeeded for version {version}"),
+            Self::ChangeUnderWay => f.write_str("a change of what dockerd is told was begun and not ended"),
+            Self::FilesDiffer { paths, restores } => {
+                let paths: Vec<_> = paths.iter().map(|path| path.display()).collect();
+                let why = if *restores {
+                    "does not tell dockerd what it did: something else has changed it"
+                } else {
+                    "does not tell dockerd to serve the certificate"
+                };
+                write!(f, "{} {why}", join(&paths))
+            }
+            Self::NotGuarded => f.write_str("dockerd lets clients in without a certificate"),
             Self::NotServed { issued, served } => match served {
                 Ok(serial) => write!(f, "{} is served instead of {}", serial.short(), issued.short()),
                 Err(why) => write!(f, "{} is not served: {why}", issued.short()),
@@ -164,7 +193,7 @@ fn write_changes(f: &mut fmt::Formatter<'_>, new: &[San], gone: &[San]) -> fmt::
 type Check = fn(&Observed, &Desired, Timestamp) -> Option<Reason>;
 
 /// The checks in order. The first reason that wants a certificate is the one that gets it.
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 15] = [
     // Make sure that the host has joined.
     not_enrolled,
     // Make sure that what it joined with is still there.
@@ -182,6 +211,11 @@ const CHECKS: [Check; 12] = [
     // Make sure that what is on disk is in use.
     not_published,
     hook_pending,
+    // Make sure that dockerd is told what it should.
+    change_under_way,
+    files_differ,
+    // Make sure that it is what clients get.
+    not_guarded,
     not_served,
 ];
 
@@ -288,6 +322,24 @@ fn hook_pending(observed: &Observed, desired: &Desired, _: Timestamp) -> Option<
     let pair = observed.pair()?;
     let pending = desired.hook && observed.memory.hook_ran_for != Some(pair.version);
     pending.then_some(Reason::HookPending(pair.version))
+}
+
+fn change_under_way(observed: &Observed, _: &Desired, _: Timestamp) -> Option<Reason> {
+    let open = observed.daemon.as_ref()?.open_attempt().is_some();
+    open.then_some(Reason::ChangeUnderWay)
+}
+
+fn files_differ(observed: &Observed, _: &Desired, _: Timestamp) -> Option<Reason> {
+    let sight = observed.daemon.as_ref()?;
+    let paths: Vec<PathBuf> = sight.changes().into_iter().map(|change| change.path).collect();
+    let restores = sight.memory.served.is_some();
+    (!paths.is_empty()).then_some(Reason::FilesDiffer { paths, restores })
+}
+
+fn not_guarded(observed: &Observed, _: &Desired, _: Timestamp) -> Option<Reason> {
+    observed.daemon.as_ref()?;
+    let (served, guarded) = (observed.served.serial()?, observed.served.is_guarded());
+    (!guarded && observed.pair()?.serial == *served).then_some(Reason::NotGuarded)
 }
 
 fn not_served(observed: &Observed, desired: &Desired, now: Timestamp) -> Option<Reason> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::checks::Reason;
+use super::daemon;
 use super::desired::Desired;
 use super::execute::why_other;
 use super::observed::{Observed, PairFacts};
@@ -12,9 +13,9 @@ use crate::base::{Span, Timestamp};
 use crate::model::{Condition, ConditionKind, ConditionStatus, Mode};
 
 /// A status with its reason and message, before it becomes a condition.
-type Finding = (ConditionStatus, String, String);
+pub(super) type Finding = (ConditionStatus, String, String);
 
-fn finding(status: ConditionStatus, reason: &str, message: impl Into<String>) -> Finding {
+pub(super) fn finding(status: ConditionStatus, reason: &str, message: impl Into<String>) -> Finding {
     (status, reason.to_owned(), message.into())
 }
 
@@ -26,14 +27,21 @@ pub(super) fn conditions(
     now: Timestamp,
     previous: &[Condition],
 ) -> Vec<Condition> {
+    let (applied, serves) = match (&observed.daemon, desired.dial) {
+        (Some(sight), Some(address)) => (
+            daemon::conditions::config_applied(observed, sight, plan, now),
+            daemon::conditions::serving(observed, sight, plan, address.port()),
+        ),
+        _ => (config_applied(observed, desired), serving(observed, desired)),
+    };
     let findings = [
         (ConditionKind::Enrolled, enrolled(observed, plan)),
         (
             ConditionKind::CertificateValid,
             certificate_valid(observed, desired, plan, now),
         ),
-        (ConditionKind::ConfigApplied, config_applied(observed, desired)),
-        (ConditionKind::Serving, serving(observed, desired)),
+        (ConditionKind::ConfigApplied, applied),
+        (ConditionKind::Serving, serves),
         (ConditionKind::RevocationFresh, revocation_fresh()),
     ];
     let condition = |(kind, (status, reason, message))| {
@@ -268,11 +276,11 @@ fn date(time: Timestamp) -> String {
     formatted(time, "%-d %b")
 }
 
-fn date_and_time(time: Timestamp) -> String {
+pub(super) fn date_and_time(time: Timestamp) -> String {
     formatted(time, "%-d %b %H:%M")
 }
 
-fn clock_time(time: Timestamp) -> String {
+pub(super) fn clock_time(time: Timestamp) -> String {
     formatted(time, "%H:%M:%S UTC")
 }
 

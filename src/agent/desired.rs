@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use super::config::{Config, Names};
+use crate::base::Windows;
 use crate::base::limits::SANS_MAX;
 use crate::client::ServerUrl;
 use crate::model::Mode;
@@ -29,6 +31,23 @@ pub struct Desired {
     pub endpoints: Vec<String>,
     /// The generation of this state.
     pub generation: u64,
+    /// What dockerd itself is to do: mode `daemon`.
+    pub daemon: Option<DaemonDesired>,
+}
+
+/// What dockerd itself is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonDesired {
+    /// Where it listens for clients.
+    pub listen: SocketAddr,
+    /// When it may be restarted for reasons that can wait.
+    pub windows: Windows,
+    /// The longest that a restart waits for pulls and builds to end.
+    pub idle_timeout: Duration,
+    /// The longest that a restart may take until the certificate is served.
+    pub restart_timeout: Duration,
+    /// Whether somebody asked for it now: nothing is waited for.
+    pub now: bool,
 }
 
 impl Desired {
@@ -56,6 +75,13 @@ impl Desired {
             hook: config.mode == Mode::Files && config.hook.is_some(),
             endpoints: endpoints(config, own, &addresses),
             generation,
+            daemon: config.daemon.as_ref().map(|daemon| DaemonDesired {
+                listen: config.listen,
+                windows: daemon.windows.clone(),
+                idle_timeout: daemon.idle_timeout,
+                restart_timeout: daemon.restart_timeout,
+                now: false,
+            }),
             sans,
         }
     }
@@ -107,8 +133,8 @@ fn addresses(config: &Config, facts: &HostFacts) -> Vec<IpAddr> {
 
 fn dial(config: &Config) -> Option<SocketAddr> {
     match config.mode {
-        Mode::Gate => Some(reachable(config.listen)),
-        Mode::Files | Mode::Daemon => config.dial,
+        Mode::Gate | Mode::Daemon => Some(reachable(config.listen)),
+        Mode::Files => config.dial,
     }
 }
 
@@ -126,7 +152,7 @@ fn endpoints(config: &Config, name: Option<&DnsName>, addresses: &[IpAddr]) -> V
     if !config.endpoints.is_empty() {
         return config.endpoints.clone();
     }
-    if config.mode != Mode::Gate {
+    if config.mode == Mode::Files {
         return Vec::new();
     }
     let listen = config.listen;

@@ -2,9 +2,12 @@
 //! decided by the caller.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::config::Hook;
+use super::daemon;
+use super::daemon::arrangement::Refusal;
 use super::observe::{LoadError, join, load};
 use super::pair::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, Pair, PairError};
 use super::records::{Answer, Joined, Memory, Purpose, RenewalPoint, Request};
@@ -68,6 +71,18 @@ pub(super) enum StepError {
     /// The dial.
     #[error("{0}")]
     NotServed(String),
+    /// Nothing can be told to this dockerd.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// dockerd itself says that it would not start.
+    #[error("dockerd would not start with this, so it was not restarted: {0}")]
+    Invalid(String),
+    /// dockerd, or who starts it.
+    #[error("{0}")]
+    Dockerd(String),
+    /// A file is not what it was when the plan was made.
+    #[error("{} was changed by something else meanwhile; the next pass looks at it again", .0.display())]
+    ChangedMeanwhile(PathBuf),
 }
 
 impl From<LoadError> for StepError {
@@ -94,6 +109,7 @@ pub(super) async fn execute(world: &World, step: &Step) -> Result<(), StepError>
         Step::CleanUp => clean_up(world),
         Step::ForgetRequest => Ok(world.records().forget_request()?),
         Step::Dial { address } => dial(world, *address).await,
+        Step::Daemon(step) => daemon::execute::execute(world, step).await,
     }
 }
 
@@ -212,7 +228,7 @@ fn swap(world: &World, to: u64) -> Result<(), StepError> {
     Ok(versions.activate(to)?)
 }
 
-fn current_pair(world: &World) -> Result<Pair, StepError> {
+pub(super) fn current_pair(world: &World) -> Result<Pair, StepError> {
     let versions = world.versions();
     let version = versions.current()?.ok_or(StepError::Gone("the certificate"))?;
     Ok(load(&versions, version)?)

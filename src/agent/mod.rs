@@ -16,7 +16,6 @@ pub mod daemon;
 pub mod desired;
 pub mod doctor;
 mod execute;
-pub mod metrics;
 mod observe;
 pub mod observed;
 pub mod pair;
@@ -36,6 +35,7 @@ use async_trait::async_trait;
 
 pub use config::{Config, ConfigError, RawConfig};
 pub use controller::Controller;
+pub use daemon::conditions::wait_in_words;
 pub use pair::Pair;
 pub use probe::RealProbe;
 pub use reconcile::{Preview, Reconciler, Verdict};
@@ -49,6 +49,7 @@ use crate::model::{HostReport, JoinToken};
 use crate::pki::Serial;
 use crate::sys::{Files, Host, Programs, Versions};
 use crate::wire::{EnrollRequest, Issued, RenewRequest, StatusAnswer};
+use daemon::Dockerd;
 use observed::Engine;
 use step::Served;
 
@@ -106,6 +107,8 @@ pub struct World {
     pub host: Arc<dyn Host>,
     /// Docker and the port.
     pub probe: Arc<dyn Probe>,
+    /// dockerd, to be told and restarted; `None` in other modes than `daemon`.
+    pub dockerd: Option<Arc<dyn Dockerd>>,
     /// The hook.
     pub programs: Arc<dyn Programs>,
     /// Time.

@@ -1,6 +1,8 @@
 //! Gathering what is there. Reads, dials, changes nothing, decides nothing.
 
 use super::World;
+use super::daemon::observe::Recall;
+use super::daemon::{self, DaemonSight};
 use super::desired::Desired;
 use super::observed::{Current, Engine, Flaw, Observed, PairFacts, RequestFacts, Setbacks, TokenState};
 use super::pair::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, Pair, PairError};
@@ -52,12 +54,13 @@ pub(super) async fn observe(
     desired: &Desired,
     since: Timestamp,
     setbacks: &Setbacks,
+    recall: &Recall,
 ) -> Observed {
-    let (engine, served) = tokio::join!(engine(world), served(world, desired));
     let now = world.clock.now();
     let versions = world.versions();
     let all = versions.list().unwrap_or_default();
     let current = current(&versions, now);
+    let (engine, served, daemon) = outside(world, desired, &current, recall).await;
     let in_use = match &current {
         Current::Nothing => None,
         Current::Broken { version, .. } => Some(*version),
@@ -76,6 +79,12 @@ pub(super) async fn observe(
         Ok(kept) => (kept, None),
         Err(error) => (Kept::default(), Some(error.to_string())),
     };
+    let (daemon, unreadable) = match daemon {
+        Ok(daemon) => (daemon, unreadable),
+        Err(error) => (None, unreadable.or(Some(error.to_string()))),
+    };
+    let staged = kept.request.as_ref().and_then(|request| request.staged);
+    let waiting = staged.and_then(|version| facts(version, &load(&versions, version).ok()?).ok());
     Observed {
         current,
         versions: all,
@@ -90,11 +99,40 @@ pub(super) async fn observe(
         engine,
         names_since: since,
         setbacks: setbacks.clone(),
+        waiting,
+        daemon,
     }
 }
 
-async fn engine(world: &World) -> Engine {
-    world.probe.engine(&world.config.docker_socket).await
+/// Docker, what a dial returns, and in mode `daemon` dockerd itself.
+async fn outside(
+    world: &World,
+    desired: &Desired,
+    current: &Current,
+    recall: &Recall,
+) -> (Engine, Served, Result<Option<DaemonSight>, FileError>) {
+    let Some(dockerd) = &world.dockerd else {
+        let engine = world.probe.engine(&world.config.docker_socket);
+        let (engine, served) = tokio::join!(engine, served(world, desired));
+        return (engine, served, Ok(None));
+    };
+    let serial = match current {
+        Current::Pair(pair) => Some(&pair.serial),
+        Current::Nothing | Current::Broken { .. } => None,
+    };
+    let found = daemon::observe::observe(world, &**dockerd, desired, serial, recall).await;
+    let (sight, served) = match found {
+        Ok((sight, served)) => (Ok(Some(sight)), served),
+        Err(error) => (Err(error), Served::NotDialled),
+    };
+    let engine = match &sight {
+        Ok(Some(sight)) => Engine {
+            version: sight.facts.engine.version.clone(),
+            error: sight.facts.engine.error.clone(),
+        },
+        _ => Engine::default(),
+    };
+    (engine, served, sight)
 }
 
 async fn served(world: &World, desired: &Desired) -> Served {

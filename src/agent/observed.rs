@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::checks::REFUSED_NAMES_RETRY;
+use super::daemon::DaemonSight;
 use super::desired::Desired;
 use super::records::{Journal, Memory, Purpose};
 use super::step::Served;
@@ -192,6 +193,10 @@ pub struct Observed {
     pub names_since: Timestamp,
     /// What went wrong lately.
     pub setbacks: Setbacks,
+    /// A certificate that was issued and waits to be put in use.
+    pub waiting: Option<PairFacts>,
+    /// dockerd itself; `None` in other modes than `daemon`.
+    pub daemon: Option<DaemonSight>,
 }
 
 impl Observed {
@@ -210,6 +215,11 @@ impl Observed {
             Current::Broken { version, .. } => Some(*version),
             Current::Pair(pair) => Some(pair.version),
         }
+    }
+
+    /// Whether a change of what dockerd is told is being taken back.
+    pub fn is_going_back(&self) -> bool {
+        self.daemon.as_ref().is_some_and(|sight| sight.is_going_back())
     }
 
     /// Whether the server refused exactly the wanted names not long ago.

@@ -4,6 +4,7 @@
 //! not asked for again, a version that was written is not written again.
 
 use super::checks::{Reason, reasons};
+use super::daemon::plan::{Scene, Waits};
 use super::desired::Desired;
 use super::observed::{Current, Observed, PairFacts, RequestFacts, TokenState};
 use super::records::Purpose;
@@ -34,6 +35,8 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// Why a certificate that is wanted is not asked for.
     pub held: Option<Held>,
+    /// Why dockerd is not told, or not restarted, now: mode `daemon`.
+    pub waits: Option<Waits>,
 }
 
 /// What to do about what was found.
@@ -49,8 +52,17 @@ pub fn plan(observed: &Observed, desired: &Desired, now: Timestamp) -> Plan {
         plan.because = because;
         return plan;
     }
+    if let Some(scene) = Scene::of(observed, desired, now) {
+        plan.for_daemon(scene, desired, &because);
+        plan.because = because;
+        return plan;
+    }
     match because.iter().find(|reason| reason.wants_certificate()) {
-        Some(reason) => plan.replace_certificate(observed, desired, reason, now),
+        Some(reason) => {
+            if let Some(target) = plan.replace_certificate(observed, desired, reason, now) {
+                plan.swap_to(target, observed, desired);
+            }
+        }
         None => plan.tidy_up(observed, &because),
     }
     if !plan.swaps() {
@@ -68,6 +80,15 @@ pub fn plan(observed: &Observed, desired: &Desired, now: Timestamp) -> Plan {
     plan
 }
 
+/// A version that is to be in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// Which.
+    pub(super) version: u64,
+    /// Whether it answers the request that is kept.
+    pub(super) new: bool,
+}
+
 /// A certificate that is to be got, with everything that was decided about it.
 struct Wanted {
     purpose: Purpose,
@@ -76,7 +97,7 @@ struct Wanted {
 }
 
 impl Plan {
-    fn push(&mut self, step: Step, on_failure: OnFailure) {
+    pub(super) fn push(&mut self, step: Step, on_failure: OnFailure) {
         self.steps.push(PlannedStep { step, on_failure });
     }
 
@@ -91,21 +112,24 @@ impl Plan {
         desired: &Desired,
         reason: &Reason,
         now: Timestamp,
-    ) {
+    ) -> Option<Target> {
         if let Some(version) = usable_fallback(observed) {
-            return self.swap_to(version, observed, desired);
+            return Some(Target { version, new: false });
         }
         if let Some(at) = observed.setbacks.retry_at.filter(|at| now < *at) {
             self.held = Some(Held::Until(at));
-            return;
+            return None;
         }
         match wanted(observed, desired, reason, now) {
-            Ok(wanted) => self.get_certificate(observed, desired, wanted),
-            Err(held) => self.held = Some(held),
+            Ok(wanted) => Some(self.get_certificate(observed, desired, wanted)),
+            Err(held) => {
+                self.held = Some(held);
+                None
+            }
         }
     }
 
-    fn get_certificate(&mut self, observed: &Observed, desired: &Desired, wanted: Wanted) {
+    fn get_certificate(&mut self, observed: &Observed, desired: &Desired, wanted: Wanted) -> Target {
         let request = observed
             .request
             .as_ref()
@@ -134,11 +158,11 @@ impl Plan {
         if staged.is_none() {
             self.push(Step::WriteVersion { version }, OnFailure::Stop);
         }
-        self.swap_to(version, observed, desired);
-        self.push(Step::CleanUp, OnFailure::GoOn);
+        Target { version, new: true }
     }
 
-    fn swap_to(&mut self, version: u64, observed: &Observed, desired: &Desired) {
+    fn swap_to(&mut self, target: Target, observed: &Observed, desired: &Desired) {
+        let version = target.version;
         // Only a pair that served is worth going back to.
         let from = observed.pair().map(|pair| pair.version);
         self.push(Step::Swap { from, to: version }, OnFailure::Stop);
@@ -151,6 +175,32 @@ impl Plan {
         if desired.hook {
             self.push(Step::RunHook { version }, OnFailure::GoOn);
         }
+        if target.new {
+            self.push(Step::CleanUp, OnFailure::GoOn);
+        }
+    }
+
+    /// Mode `daemon`: a change under way first, then a certificate, then what dockerd is told.
+    fn for_daemon(&mut self, scene: Scene<'_>, desired: &Desired, because: &[Reason]) {
+        let Scene {
+            observed, sight, now, ..
+        } = scene;
+        if let Some(attempt) = sight.open_attempt() {
+            return self.continue_change(scene, attempt);
+        }
+        // A host that cannot be told anything is left as it was found: it does not even join.
+        if let (Err(refusal), None) = (&sight.arrangement, observed.pair()) {
+            self.waits = Some(Waits::Refused(refusal.to_string()));
+            return;
+        }
+        let target = match because.iter().find(|reason| reason.wants_certificate()) {
+            Some(reason) => self.replace_certificate(observed, desired, reason, now),
+            None => {
+                self.tidy_up(observed, because);
+                None
+            }
+        };
+        self.put_in_use(scene, target);
     }
 
     fn tidy_up(&mut self, observed: &Observed, because: &[Reason]) {

@@ -7,6 +7,8 @@ mod report;
 use std::time::Duration;
 
 use super::World;
+use super::daemon::observe::Recall;
+use super::daemon::step::DaemonStep;
 use super::desired::Desired;
 use super::execute::{StepError, execute};
 use super::observe::observe;
@@ -62,6 +64,9 @@ pub struct Reconciler {
     generation: u64,
     connected: Option<bool>,
     reported: Option<(HostReport, Timestamp)>,
+    recall: Recall,
+    /// Whether somebody asked for it now: windows are not waited for.
+    asked_for: bool,
     lock: Option<Lock>,
 }
 
@@ -89,6 +94,8 @@ impl Reconciler {
             generation: 0,
             connected: None,
             reported: None,
+            recall: Recall::default(),
+            asked_for: false,
             lock: None,
         }
     }
@@ -99,13 +106,24 @@ impl Reconciler {
     }
 
     fn desired(&self) -> Desired {
-        Desired::derive(&self.world.config, &self.world.host.facts(), self.generation)
+        let mut desired = Desired::derive(&self.world.config, &self.world.host.facts(), self.generation);
+        if let Some(daemon) = &mut desired.daemon {
+            daemon.now = self.asked_for;
+        }
+        desired
     }
 
     /// What a pass would do now. Changes nothing, on disk or elsewhere; does not wait for names to settle.
     pub async fn preview(&self) -> Preview {
         let desired = self.desired();
-        let mut observed = observe(&self.world, &desired, Timestamp::EPOCH, &self.setbacks).await;
+        let mut observed = observe(
+            &self.world,
+            &desired,
+            Timestamp::EPOCH,
+            &self.setbacks,
+            &self.recall,
+        )
+        .await;
         if self.world.front.is_none() {
             // The gate runs in another process, if it runs: what it serves is what it was given.
             observed.published = observed.served.serial().cloned();
@@ -114,8 +132,9 @@ impl Reconciler {
         Preview { plan, observed }
     }
 
-    /// Takes names as settled: for a pass that somebody asked for.
+    /// Takes names as settled, and waits for no window: for a pass that somebody asked for.
     pub fn settle(&mut self) {
+        self.asked_for = true;
         self.names = Some((self.desired().sans, Timestamp::EPOCH));
     }
 
@@ -130,18 +149,25 @@ impl Reconciler {
         );
         let desired = self.desired();
         let since = self.names_since(&desired);
-        let mut observed = observe(&self.world, &desired, since, &self.setbacks).await;
+        let mut observed = self.look(&desired, since).await;
         if let Some(journal) = &observed.interrupted {
             let step = journal.steps.get(journal.at).map(ToString::to_string);
             tracing::info!(step, "the last run was interrupted; continuing");
         }
         let mut todo = plan(&observed, &desired, self.world.clock.now());
         self.log_plan(&todo);
-        let failures = self.run(&todo, &observed).await;
+        let mut failures = self.run(&todo, &observed).await;
         if !todo.steps.is_empty() {
-            observed = observe(&self.world, &desired, since, &self.setbacks).await;
+            observed = self.look(&desired, since).await;
             todo = plan(&observed, &desired, self.world.clock.now());
         }
+        if observed.is_going_back() {
+            // What did not work is taken back at once, not in the next pass.
+            failures.extend(self.run(&todo, &observed).await);
+            observed = self.look(&desired, since).await;
+            todo = plan(&observed, &desired, self.world.clock.now());
+        }
+        self.recall.note_plan(&todo, self.world.clock.now());
         if !todo.because.iter().any(super::checks::Reason::wants_certificate) && failures.is_empty() {
             self.forget_failure();
         }
@@ -154,6 +180,12 @@ impl Reconciler {
             failures,
             next,
         }
+    }
+
+    async fn look(&mut self, desired: &Desired, since: Timestamp) -> Observed {
+        let observed = observe(&self.world, desired, since, &self.setbacks, &self.recall).await;
+        self.recall.note_observed(&observed, self.world.clock.now());
+        observed
     }
 
     fn names_since(&mut self, desired: &Desired) -> Timestamp {
@@ -199,6 +231,9 @@ impl Reconciler {
                 Ok(()) => {
                     tracing::info!("{step}: done");
                     self.succeeded(step);
+                    if let Step::Daemon(DaemonStep::Validate { version }) = step {
+                        self.recall.note_validated(*version, observed);
+                    }
                     done.push(step);
                 }
                 Err(error) => {
@@ -207,7 +242,7 @@ impl Reconciler {
                     match on_failure {
                         OnFailure::GoOn => continue,
                         OnFailure::Stop => break,
-                        OnFailure::RollBack => self.roll_back(&done).await,
+                        OnFailure::RollBack => self.roll_back(&done, &error).await,
                     }
                     break;
                 }
@@ -234,7 +269,17 @@ impl Reconciler {
     }
 
     /// Takes back what was done, last step first.
-    async fn roll_back(&self, done: &[&Step]) {
+    async fn roll_back(&self, done: &[&Step], error: &StepError) {
+        if done.iter().any(|step| matches!(step, Step::Daemon(_))) || self.world.dockerd.is_some() {
+            // A change of what dockerd is told is taken back by a plan of its own, which outlives this run.
+            let note = Step::Daemon(DaemonStep::BeginReturn {
+                why: error.to_string(),
+            });
+            if let Err(error) = execute(&self.world, &note).await {
+                tracing::error!("{note}: {error}");
+            }
+            return;
+        }
         for undo in done.iter().rev().filter_map(|step| step.undo()) {
             match execute(&self.world, &undo).await {
                 Ok(()) => tracing::warn!("rolled back: {undo}"),
@@ -278,5 +323,9 @@ impl Reconciler {
 
 /// Whether a step leaves something behind that a later run has to know of.
 fn is_durable(step: &Step) -> bool {
-    !matches!(step, Step::Publish | Step::Dial { .. } | Step::RunHook { .. })
+    match step {
+        Step::Publish | Step::Dial { .. } | Step::RunHook { .. } => false,
+        Step::Daemon(step) => step.is_durable(),
+        _ => true,
+    }
 }

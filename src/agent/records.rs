@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::daemon::attempt::DaemonMemory;
+use super::daemon::originals::Originals;
 use super::step::Step;
 use crate::base::{ExposeSecret, Id, SecretString, Timestamp, limits};
 use crate::model::HostReport;
@@ -254,6 +256,26 @@ impl Records {
     /// Everything that was begun is done.
     pub fn close_journal(&self) -> Result<(), FileError> {
         self.files.remove(&self.directory.join("journal.json"))
+    }
+
+    /// What is remembered of dockerd. A damaged file counts as an empty one.
+    pub fn daemon(&self) -> Result<DaemonMemory, FileError> {
+        Ok(undamaged(self.read("daemon.json"))?.unwrap_or_default())
+    }
+
+    /// Keeps what is remembered of dockerd.
+    pub fn keep_daemon(&self, memory: &DaemonMemory) -> Result<(), FileError> {
+        self.write("daemon.json", memory, Access::Private)
+    }
+
+    /// The files of others as they were before we changed them.
+    pub fn originals(&self) -> Result<Originals, FileError> {
+        Ok(undamaged(self.read("originals.json"))?.unwrap_or_default())
+    }
+
+    /// Keeps the files of others as they were.
+    pub fn keep_originals(&self, originals: &Originals) -> Result<(), FileError> {
+        self.write("originals.json", originals, Access::Private)
     }
 
     /// What the agent last said of itself; `None` when none ever ran here.

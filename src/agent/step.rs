@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::daemon::step::DaemonStep;
 use super::records::Purpose;
 use crate::base::Timestamp;
 use crate::model::SeenCertificate;
@@ -68,6 +69,8 @@ pub enum Step {
         /// Where.
         address: SocketAddr,
     },
+    /// Something with dockerd itself.
+    Daemon(DaemonStep),
 }
 
 /// What is done about a failed step.
@@ -107,7 +110,9 @@ impl Step {
             | Self::RunHook { .. }
             | Self::CleanUp
             | Self::ForgetRequest
-            | Self::Dial { .. } => None,
+            | Self::Dial { .. }
+            // What takes these back is a plan of its own, made from what is remembered of the change.
+            | Self::Daemon(_) => None,
         }
     }
 
@@ -133,6 +138,7 @@ impl fmt::Display for Step {
             Self::RunHook { version } => write!(f, "run the hook for version {version}"),
             Self::CleanUp => f.write_str("forget the request and the oldest versions"),
             Self::ForgetRequest => f.write_str("forget a request that is not needed any more"),
+            Self::Daemon(step) => step.fmt(f),
             Self::Dial { address } => write!(f, "dial :{} and compare the serial", address.port()),
         }
     }
@@ -200,6 +206,11 @@ pub enum Served {
 }
 
 impl Served {
+    /// Whether whoever has no certificate is refused.
+    pub fn is_guarded(&self) -> bool {
+        matches!(self, Self::Certificate(seen) if seen.asks_for_client)
+    }
+
     /// The serial number that is served.
     pub fn serial(&self) -> Option<&Serial> {
         match self {

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agent_crashes;
+mod agent_daemon;
+mod agent_daemon_crashes;
+mod agent_daemon_failures;
 mod agent_life;
 mod agent_probe;
 mod cli_admin;

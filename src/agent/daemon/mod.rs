@@ -1,7 +1,25 @@
-//! Mode `daemon`: dockerd serves the certificate itself. What is found of it ([`look`], [`facts`]), what it should be told
+//! Mode `daemon`: dockerd serves the certificate itself. What is found of it ([`facts`]), what it should be told
 //! ([`arrangement`]), and how it gets there without a moment in which it could not be started.
 
 pub mod arrangement;
+pub mod attempt;
+pub mod change;
+pub(super) mod conditions;
+pub mod config;
+mod dockerd;
 pub mod engine;
+pub(super) mod execute;
 pub mod facts;
+pub mod known_keys;
+pub mod leaving;
 pub mod look;
+pub(super) mod observe;
+pub mod originals;
+pub(super) mod plan;
+mod real;
+pub mod sight;
+pub mod step;
+
+pub use dockerd::{Dockerd, Restart};
+pub use real::RealDockerd;
+pub use sight::DaemonSight;

@@ -35,6 +35,7 @@ fn desired(mode: Mode, hook: bool, named: bool) -> Desired {
         hook: hook && mode == Mode::Files,
         endpoints: Vec::new(),
         generation: 1,
+        daemon: None,
     }
 }
 
@@ -65,6 +66,8 @@ fn nothing() -> Observed {
         engine: Engine::default(),
         names_since: Timestamp::EPOCH,
         setbacks: Setbacks::default(),
+        waiting: None,
+        daemon: None,
     }
 }
 

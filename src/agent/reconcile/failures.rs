@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::super::conditions::span;
+use super::super::daemon::execute::note_failure;
+use super::super::daemon::step::DaemonStep;
 use super::super::execute::StepError;
 use super::super::observed::{AwaitingApproval, Failure, Observed, RefusedNames, Setbacks};
 use super::super::pair::PairError;
@@ -76,6 +78,7 @@ impl Reconciler {
                 self.put_off(error, observed, now);
             }
             (Step::Dial { .. }, _) => tracing::warn!("not served: {error}"),
+            (Step::Daemon(step), _) => self.note_daemon_failure(step, error),
             _ => self.put_off(error, observed, now),
         }
     }
@@ -91,6 +94,21 @@ impl Reconciler {
         self.hook_attempts += 1;
         self.setbacks.hook_retry_at = Some(now + delay);
         delay
+    }
+
+    /// What is under way is taken back, or tried again; what could not be begun is tried again later.
+    fn note_daemon_failure(&mut self, step: &DaemonStep, error: &StepError) {
+        tracing::warn!("could not {step}: {error}");
+        self.setbacks.disk_failure = match error {
+            StepError::File(error) => Some(error.to_string()),
+            _ => None,
+        };
+        if let (DaemonStep::Validate { version }, StepError::Invalid(_)) = (step, error) {
+            let noted = note_failure(&self.world, *version, "WouldNotStart", error.to_string());
+            if let Err(error) = noted {
+                tracing::warn!("{error}");
+            }
+        }
     }
 
     /// Notes why no certificate came of it, and when to try again.
@@ -198,6 +216,10 @@ fn word(error: &StepError) -> &'static str {
         StepError::Hook(_) => "HookFailed",
         StepError::Gone(_) | StepError::OtherVersion { .. } => "Interrupted",
         StepError::NotServed(_) => "NotServed",
+        StepError::Refused(_) => "Refused",
+        StepError::Invalid(_) => "WouldNotStart",
+        StepError::Dockerd(_) => "DockerdFailed",
+        StepError::ChangedMeanwhile(_) => "ChangedMeanwhile",
         StepError::Server(error) => server_word(error),
     }
 }

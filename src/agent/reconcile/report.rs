@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::conditions::conditions;
+use super::super::daemon::conditions::{issued, wait_in_words};
 use super::super::desired::Desired;
 use super::super::execute::remember;
 use super::super::observe::load;
@@ -11,7 +12,7 @@ use super::super::plan::{Held, Plan};
 use super::super::records::Status;
 use super::super::step::Served;
 use super::Reconciler;
-use crate::model::{HostReport, SeenCertificate};
+use crate::model::HostReport;
 use crate::wire::StatusAnswer;
 
 /// The server hears of this host at least this often, seconds; drawn anew each time.
@@ -29,10 +30,7 @@ impl Reconciler {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             engine_version: observed.engine.version.clone(),
             endpoints: desired.endpoints.clone(),
-            issued: pair.map(|pair| SeenCertificate {
-                serial: pair.serial.clone(),
-                not_after: pair.not_after,
-            }),
+            issued: issued(observed),
             served: match &observed.served {
                 Served::Certificate(served) => Some(served.seen()),
                 Served::NotDialled | Served::Failed(_) => None,
@@ -123,7 +121,9 @@ impl Reconciler {
 }
 
 fn next_in_words(plan: &Plan) -> Option<String> {
-    let held = match plan.held.as_ref()? {
+    let waits = plan.waits.as_ref().map(wait_in_words);
+    let Some(held) = &plan.held else { return waits };
+    let held = match held {
         Held::Until(at) => format!("waits until {at}"),
         Held::NoToken(why) | Held::Unreadable(why) => why.clone(),
         Held::NoName => "needs a name".to_owned(),

@@ -2,7 +2,6 @@
 
 mod apply;
 pub(super) mod front;
-mod metrics;
 mod plan;
 mod run;
 pub(super) mod settings;

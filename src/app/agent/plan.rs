@@ -7,9 +7,11 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::settings::Settings;
+use crate::agent::daemon::arrangement::FileChange;
+use crate::agent::daemon::arrangement::diff::unified;
 use crate::agent::plan::Held;
 use crate::agent::step::Step;
-use crate::agent::{Config, Preview, RealProbe, Reconciler};
+use crate::agent::{Config, Preview, RealProbe, Reconciler, wait_in_words};
 
 /// Arguments of `agent plan`.
 #[derive(Debug, Args)]
@@ -55,6 +57,10 @@ pub(super) fn text(preview: &Preview) -> String {
             let _ = writeln!(out, "  cannot go on: {why}");
         }
         Some(Held::NoName) => out.push_str("  cannot go on: this machine has no name but localhost\n"),
+        None if plan.waits.is_some() => {
+            let waits = plan.waits.as_ref().map(wait_in_words).unwrap_or_default();
+            let _ = writeln!(out, "  {waits}");
+        }
         None if plan.steps.is_empty() && plan.because.is_empty() => out.push_str("  nothing to do\n"),
         None => {}
     }
@@ -75,6 +81,11 @@ fn diff(preview: &Preview, config: &Config) -> String {
             Step::Swap { from, to } => {
                 let before = from.map_or("nothing".to_owned(), |from| format!("versions/{from}"));
                 let _ = writeln!(out, "  ~ {files}/current -> versions/{to} (was {before})");
+            }
+            Step::Daemon(step) => {
+                for change in step.changes() {
+                    out.push_str(&unified(&FileChange::from(change)));
+                }
             }
             _ => {}
         }

@@ -7,12 +7,18 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::agent::config::CONFIG_PATH;
+use crate::agent::daemon::engine::{Engines, RealEngines};
+use crate::agent::daemon::look::{RealLook, Sought};
+use crate::agent::daemon::{Dockerd, RealDockerd};
 use crate::agent::{Config, Front, Probe, RawConfig, RemoteServer, TokenSource, World, token};
 use crate::app::config::{self, Variable};
 use crate::base::{Clock, SecretString, SystemClock, SystemRandom};
 use crate::model::Mode;
 use crate::sys::systemd::Credentials;
-use crate::sys::{Files, RealHost, RealPrograms};
+use crate::sys::{
+    Files, Processes, Programs, RealHost, RealProcesses, RealPrograms, RealServices, RealUnits, Services,
+    Units,
+};
 
 /// What can be set in the environment; flags go over it.
 const VARIABLES: &[Variable] = &[
@@ -45,9 +51,9 @@ pub struct Settings {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// How this host exposes Docker
-    #[arg(long, value_name = "gate|files", value_parser = parse_mode)]
+    #[arg(long, value_name = "gate|daemon|files", value_parser = parse_mode)]
     mode: Option<Mode>,
-    /// Where the gate listens
+    /// Where the gate listens, or in mode daemon dockerd itself
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     /// Docker's own socket
@@ -66,7 +72,7 @@ fn parse_mode(text: &str) -> Result<Mode, String> {
         "gate" => Ok(Mode::Gate),
         "files" => Ok(Mode::Files),
         "daemon" => Ok(Mode::Daemon),
-        _ => Err("use gate or files".to_owned()),
+        _ => Err("use gate, daemon or files".to_owned()),
     }
 }
 
@@ -145,10 +151,46 @@ impl Settings {
             token: self.token_source(&config),
             host: Arc::new(RealHost),
             probe,
+            dockerd: config.daemon.is_some().then(|| dockerd(&config)),
             programs: Arc::new(RealPrograms),
             clock,
             random: Arc::new(SystemRandom),
             config,
         }
     }
+}
+
+/// dockerd on this machine.
+pub fn dockerd(config: &Config) -> Arc<dyn Dockerd> {
+    let restart = config
+        .daemon
+        .as_ref()
+        .and_then(|daemon| daemon.restart_command.clone());
+    let programs: Arc<dyn Programs> = Arc::new(RealPrograms);
+    let units: Arc<dyn Units> = Arc::new(RealUnits::new(Arc::clone(&programs)));
+    let services: Arc<dyn Services> = Arc::new(RealServices::new(Arc::clone(&programs)));
+    let processes: Arc<dyn Processes> = Arc::new(RealProcesses);
+    let engines: Arc<dyn Engines> = Arc::new(RealEngines);
+    let look = RealLook {
+        sought: Sought {
+            docker_socket: config.docker_socket.clone(),
+            restart,
+        },
+        files: Files::system(),
+        processes: Arc::clone(&processes),
+        units: Arc::clone(&units),
+        services: Arc::clone(&services),
+        programs: Arc::clone(&programs),
+        engines: Arc::clone(&engines),
+    };
+    Arc::new(RealDockerd {
+        look: Arc::new(look),
+        engines,
+        docker_socket: config.docker_socket.clone(),
+        units,
+        services,
+        processes,
+        programs,
+        files: Files::system(),
+    })
 }

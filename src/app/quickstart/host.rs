@@ -102,6 +102,7 @@ pub async fn start(
         token: token(world, data, admin).await?,
         host: Arc::new(RealHost),
         probe: Arc::new(RealProbe),
+        dockerd: None,
         programs: Arc::new(RealPrograms),
         clock: Arc::clone(&world.clock),
         random: Arc::clone(&world.random),

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dockwarden::agent::daemon::Dockerd;
 use dockwarden::agent::observed::Engine;
 use dockwarden::agent::step::Served;
 use dockwarden::agent::{Config, Front, Pair, Probe, Reconciler, Server, TokenSource, Verdict, World};
@@ -18,6 +19,7 @@ use dockwarden::sys::fake::MemoryDisk;
 use dockwarden::sys::{CommandLine, Ending, FileError, Files, Host, HostFacts, Outcome, Programs};
 use dockwarden::wire::{Code, EnrollRequest, Issued, Pending, Problem, RenewRequest, StatusAnswer};
 
+use super::dockerd::{SimDockerd, Starter};
 use super::pki::{Fleet, Spec, t0};
 
 pub const FILES: &str = "/etc/docker/dockwarden";
@@ -330,6 +332,8 @@ pub struct Bench {
     pub front: Arc<FakeFront>,
     pub host: FakeHost,
     pub programs: Arc<FakePrograms>,
+    /// dockerd itself, in mode `daemon`.
+    pub dockerd: Option<SimDockerd>,
     pub toml: String,
     pub has_token: bool,
 }
@@ -350,6 +354,7 @@ impl Bench {
             front: Arc::default(),
             host: FakeHost(Arc::new(Mutex::new(facts))),
             programs: Arc::default(),
+            dockerd: None,
             toml: "server = 'https://ca:8443'\n".into(),
             has_token: true,
         }
@@ -360,6 +365,18 @@ impl Bench {
         let mut bench = Self::new();
         bench.toml.push_str(toml);
         bench
+    }
+
+    /// A host in mode `daemon`, with a dockerd as a distribution left it.
+    pub fn with_dockerd(starter: Starter, toml: &str) -> Self {
+        let mut bench = Self::configured("mode = 'daemon'\n");
+        bench.toml.push_str(toml);
+        bench.dockerd = Some(SimDockerd::new(bench.disk.clone(), bench.clock.clone(), starter));
+        bench
+    }
+
+    pub fn dockerd(&self) -> &SimDockerd {
+        self.dockerd.as_ref().unwrap()
     }
 
     pub fn files(&self) -> Files {
@@ -389,11 +406,18 @@ impl Bench {
                 ..TokenSource::default()
             },
             host: Arc::new(self.host.clone()),
-            probe: Arc::new(FakeProbe {
-                front: gate.then(|| self.front.clone()),
-                programs: self.programs.clone(),
-                files: self.files(),
-            }),
+            probe: match &self.dockerd {
+                Some(dockerd) => Arc::new(dockerd.clone()),
+                None => Arc::new(FakeProbe {
+                    front: gate.then(|| self.front.clone()),
+                    programs: self.programs.clone(),
+                    files: self.files(),
+                }),
+            },
+            dockerd: self
+                .dockerd
+                .clone()
+                .map(|dockerd| Arc::new(dockerd) as Arc<dyn Dockerd>),
             programs: self.programs.clone(),
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SeededRandom::new(5)),

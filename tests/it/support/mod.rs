@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod desk;
+pub mod dockerd;
 pub mod engine;
 pub mod gate;
 pub mod metrics;

@@ -1,11 +1,7 @@
-mod matrix;
-mod model;
-mod properties;
-
 use std::path::{Path, PathBuf};
 
 use super::*;
-pub(super) use crate::agent::daemon::facts::*;
+use crate::agent::daemon::facts::*;
 
 pub(super) const DEBIAN: &str = "\
 [Unit]

@@ -1,0 +1,167 @@
+//! Giving dockerd back: every file of others as it was, or theirs without ours, and one restart so that it runs so.
+//! Can be repeated: a file that was given back already is left alone.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::arrangement::daemon_json::{DaemonJson, LIVE_RESTORE};
+use super::arrangement::release::{Release, as_change, release};
+use super::change::{Bytes, Change};
+use super::dockerd::{Dockerd, Restart};
+use super::facts::DaemonState;
+use super::originals::{self, Original};
+use crate::agent::World;
+use crate::agent::execute::StepError;
+use crate::sys::FileError;
+
+/// How often it is looked whether dockerd is up again.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long dockerd may take to be up again.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What giving dockerd back comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaving {
+    /// The files that change, in this order.
+    pub changes: Vec<Change>,
+    /// What cannot be given back as it was, one sentence each.
+    pub left: Vec<String>,
+    /// Whether dockerd runs, and is restarted.
+    pub restarts: bool,
+}
+
+/// Why dockerd could not be given back.
+#[derive(Debug, thiserror::Error)]
+pub enum LeavingError {
+    /// The disk.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// dockerd, or who starts it.
+    #[error("the files are as they were, but dockerd does not run with them: {0}")]
+    Dockerd(String),
+}
+
+impl From<StepError> for LeavingError {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::File(error) => Self::File(error),
+            other => Self::Dockerd(other.to_string()),
+        }
+    }
+}
+
+/// Whether this host has files of others that we changed.
+pub fn is_needed(world: &World) -> Result<bool, FileError> {
+    Ok(!world.records().originals()?.files.is_empty())
+}
+
+/// What would be done. Changes nothing.
+pub async fn preview(world: &World, dockerd: &dyn Dockerd) -> Result<Leaving, LeavingError> {
+    let mut leaving = Leaving::default();
+    // The order that they were written in, backwards: dockerd can be started after each.
+    for original in world.records().originals()?.files.iter().rev() {
+        let current = originals::read(world, &original.path)?;
+        let released = released(original, current.as_ref());
+        if let Release::Merged { left, .. } = &released {
+            let path = original.path.display();
+            leaving
+                .left
+                .extend(left.iter().map(|why| format!("{path}: {why}")));
+        }
+        let current = current.as_ref().map(|bytes| &bytes.0[..]);
+        let change = as_change(&original.path, current, &released);
+        leaving.changes.extend(change.as_ref().map(Change::from));
+    }
+    leaving.restarts = !leaving.changes.is_empty() && dockerd.look().await.state == DaemonState::Running;
+    Ok(leaving)
+}
+
+fn released(original: &Original, current: Option<&Bytes>) -> Release {
+    let slice = |bytes: Option<&Bytes>| bytes.map(|bytes| bytes.0.clone());
+    let (before, ours, current) = (
+        slice(original.contents.as_ref()),
+        slice(original.ours.as_ref()).unwrap_or_default(),
+        slice(current),
+    );
+    release(before.as_deref(), &ours, current.as_deref())
+}
+
+/// Does it. Containers outlive the restart where they would have outlived one before.
+pub async fn leave(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> Result<(), LeavingError> {
+    for change in &leaving.changes {
+        let step = match leaving.restarts {
+            true => keeping_containers(change),
+            false => change.clone(),
+        };
+        originals::write(world, &step)?;
+        if change.reload_units {
+            dockerd.reload_units().await.map_err(LeavingError::Dockerd)?;
+        }
+    }
+    if leaving.restarts {
+        restart(world, dockerd).await?;
+        for change in &leaving.changes {
+            originals::write(world, change)?;
+        }
+    }
+    for directory in world.records().originals()?.directories.iter().rev() {
+        world.files.clean_temporaries(directory)?;
+        world.files.remove_if_empty(directory)?;
+    }
+    Ok(())
+}
+
+/// The change, but with live-restore left on where it is on now: dockerd stops the containers that it finds when it
+/// starts without. It takes effect again with the next restart, whoever does that.
+fn keeping_containers(change: &Change) -> Change {
+    let parse = |bytes: &Option<Bytes>| {
+        DaemonJson::parse(Path::new("daemon.json"), bytes.as_ref().map(|b| &b.0[..])).ok()
+    };
+    let on = |json: &DaemonJson| json.get(LIVE_RESTORE) == Some(&true.into());
+    let is_json = change
+        .path
+        .extension()
+        .is_some_and(|extension| extension == "json");
+    let kept = || {
+        let (now, mut then) = (parse(&change.before)?, parse(&change.after)?);
+        if !on(&now) || then.has(LIVE_RESTORE) {
+            return None;
+        }
+        then.set(LIVE_RESTORE, true.into());
+        then.bytes().ok().flatten()
+    };
+    let after = is_json.then(kept).flatten().map(Bytes);
+    Change {
+        after: after.or_else(|| change.after.clone()),
+        ..change.clone()
+    }
+}
+
+async fn restart(world: &World, dockerd: &dyn Dockerd) -> Result<(), LeavingError> {
+    let began = world.clock.now();
+    let restarted = dockerd.restart(Restart::Running, RESTART_TIMEOUT).await;
+    let up = match restarted {
+        Ok(()) => wait(world, dockerd).await,
+        failed => failed,
+    };
+    match up {
+        Ok(()) => Ok(()),
+        Err(why) => {
+            let lines = dockerd.explain(began).await;
+            Err(LeavingError::Dockerd(
+                format!("{why}\n{}", lines.join("\n")).trim().to_owned(),
+            ))
+        }
+    }
+}
+
+async fn wait(world: &World, dockerd: &dyn Dockerd) -> Result<(), String> {
+    let deadline = world.clock.now() + RESTART_TIMEOUT;
+    loop {
+        match dockerd.ping().await {
+            Ok(()) => return Ok(()),
+            Err(why) if world.clock.now() >= deadline => return Err(why),
+            Err(_) => dockerd.pause(LOOK_EVERY).await,
+        }
+    }
+}
