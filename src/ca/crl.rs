@@ -65,6 +65,14 @@ pub struct CrlOrder {
 }
 
 impl CrlOrder {
+    /// The list after `predecessor`. Its number is the time in seconds, or one more than the last, whichever is larger:
+    /// so a CA that was restored from a backup, and forgot how far it had come, still counts on.
+    pub fn next(predecessor: Option<u64>, now: Timestamp, validity: Duration) -> Self {
+        let clock = u64::try_from(now.as_secs()).unwrap_or(0);
+        let number = predecessor.map_or(clock, |last| clock.max(last.saturating_add(1)));
+        Self::new(number, predecessor, now, validity)
+    }
+
     /// The list after `predecessor`, numbered `number`, made now and good for `validity`.
     pub fn new(number: u64, predecessor: Option<u64>, now: Timestamp, validity: Duration) -> Self {
         Self {

@@ -267,6 +267,58 @@ fn the_server_runs_without_the_roots_key() {
 }
 
 #[test]
+fn issuers_are_revoked_where_the_roots_key_is_and_the_server_takes_the_list_over() {
+    let site = Site::new();
+    site.server("init --data-dir data --dns ca.test --passphrase-file pass --offline-root vault");
+    let verify = "openssl verify -crl_check_all -CAfile data/ca/root.pem -CRLfile data/ca/root.crl.pem";
+    site.0.run(&format!("{verify} data/ca/clients.pem"));
+    let refused = site.refused("root-crl sign --data-dir data --passphrase-file pass");
+    assert!(refused.contains("--offline-root"), "{refused}");
+    let first = site.0.get("vault/root.crl.pem");
+    assert_eq!(first, site.0.get("data/ca/root.crl.pem"));
+
+    let signed = "root-crl sign --offline-root vault --passphrase-file pass";
+    let text = site.server(&format!(
+        "{signed} --revoke data/ca/clients.pem --reason keyCompromise"
+    ));
+    assert!(
+        text.contains("1 listed") && text.contains("root-crl import"),
+        "{text}"
+    );
+    site.server("root-crl import --data-dir data vault/root.crl.pem");
+    let text = site.0.refuse(&format!("{verify} data/ca/clients.pem"));
+    assert!(text.contains("certificate revoked"), "{text}");
+    site.0.run(&format!("{verify} data/ca/hosts.pem"));
+    // Again, it lists the same, and an older one does not come back.
+    assert!(site.server(signed).contains("1 listed"));
+    site.server("root-crl import --data-dir data vault/root.crl.pem");
+    assert!(
+        site.server("root-crl import --data-dir data vault/root.crl.pem")
+            .contains("is there already")
+    );
+    site.0.put("old.pem", first);
+    assert!(
+        site.refused("root-crl import --data-dir data old.pem")
+            .contains("was seen before")
+    );
+
+    site.server("init --data-dir other --dns ca.test --passphrase-file pass");
+    assert!(
+        site.refused("root-crl import --data-dir data other/ca/root.crl.pem")
+            .contains("is not from")
+    );
+    let foreign = site.refused(&format!("{signed} --revoke other/ca/clients.pem"));
+    assert!(
+        foreign.contains("is not the certificate of an issuer under"),
+        "{foreign}"
+    );
+    assert!(
+        site.server("root-crl sign --data-dir other --passphrase-file pass")
+            .contains("0 listed")
+    );
+}
+
+#[test]
 fn a_ca_that_is_missing_cut_short_or_garbled_does_not_start() {
     let site = Site::new();
     let missing = site.does_not_start("pass");

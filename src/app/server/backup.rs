@@ -90,6 +90,7 @@ fn small_files() -> Vec<String> {
     let keys = names().map(|name| format!("keys/{name}.key.pem"));
     certificates
         .chain(keys)
+        .chain([format!("ca/{ROOT}.crl.pem")])
         .chain(["server.toml".to_owned()])
         .collect()
 }

@@ -207,6 +207,21 @@ fn write_keys(
         &layout.certificate(ROOT),
         root.root.certificate().pem().as_bytes(),
     )?;
+    match super::root_crl::first(&root.root, SystemClock.now())? {
+        None => eprintln!(
+            "dockwarden: the root's certificate does not allow CRLs (key usage cRLSign): its issuers cannot be revoked, and readers that want a CRL of every CA refuse"
+        ),
+        Some(crl) => {
+            let here = layout.crl(ROOT);
+            let elsewhere = args
+                .offline_root
+                .iter()
+                .map(|directory| directory.join("root.crl.pem"));
+            for path in elsewhere.chain([here]) {
+                files.write_public(&path, crl.pem().as_bytes())?;
+            }
+        }
+    }
     for issuer in issuers {
         let name = issuer.kind.as_str();
         files.write_private(

@@ -78,6 +78,11 @@ impl Layout {
         self.certificates().join(format!("{name}.pem"))
     }
 
+    /// The list of what `root` revoked.
+    pub fn crl(&self, name: &str) -> PathBuf {
+        self.certificates().join(format!("{name}.crl.pem"))
+    }
+
     /// Taken by whoever writes here beside the database.
     pub fn lock(&self) -> anyhow::Result<Lock> {
         let lock = self.files.lock(&self.root.join("lock"));

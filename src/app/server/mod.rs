@@ -8,6 +8,7 @@ pub(super) mod config;
 pub(super) mod init;
 pub(super) mod layout;
 pub(super) mod passphrase;
+mod root_crl;
 mod run;
 
 use std::process::ExitCode;
@@ -27,6 +28,9 @@ pub enum Command {
     Restore(backup::BackupArgs),
     /// Encrypt the CA's keys with another passphrase.
     Passphrase(change_passphrase::ChangeArgs),
+    /// Sign the list of revoked issuers with the root's key, or take it over from where that is.
+    #[command(subcommand)]
+    RootCrl(root_crl::RootCrlCommand),
     /// Make an administrator's certificate, without a token: for who lost theirs.
     Admin(admin::AdminArgs),
 }
@@ -47,6 +51,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::backup(&args)?,
         Command::Restore(args) => backup::restore(&args)?,
         Command::Passphrase(args) => change_passphrase::run(&args)?,
+        Command::RootCrl(command) => root_crl::run(&command)?,
         Command::Admin(args) => admin::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)

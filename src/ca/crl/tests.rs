@@ -81,6 +81,20 @@ fn a_number_that_does_not_rise_is_not_signed() {
 }
 
 #[test]
+fn a_ca_that_forgot_its_numbers_counts_on() {
+    let next = |predecessor| CrlOrder::next(predecessor, now(), CRL_VALIDITY).number;
+    let seconds = now().as_secs() as u64;
+    assert_eq!(next(None), seconds);
+    assert_eq!(next(Some(3)), seconds);
+    assert_eq!(next(Some(seconds)), seconds + 1);
+    assert_eq!(
+        next(Some(seconds + 86_400)),
+        seconds + 86_401,
+        "the clock was ahead, and came back"
+    );
+}
+
+#[test]
 fn a_list_of_the_other_kind_of_certificates_is_not_signed() {
     let issuer = good_issuer(KeyAlgorithm::EcdsaP256);
     let error = issuer
