@@ -10,7 +10,9 @@ use dockwarden::agent::daemon::facts::{DaemonState, Layout};
 use dockwarden::agent::daemon::look::{Look, RealLook, Sought};
 use dockwarden::agent::step::Served;
 use dockwarden::agent::{Probe, RealProbe};
-use dockwarden::sys::{Files, RealProcesses, RealPrograms, RealServices, RealUnits};
+use dockwarden::sys::units::Order;
+use dockwarden::sys::{Files, RealProcesses, RealPrograms, RealServices, RealUnits, Scope, UnitId, Units};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::pki::{Fleet, Signed};
 
@@ -253,11 +255,178 @@ async fn a_dockerd_that_nobody_supervises_is_not_recognised() {
     );
 }
 
+/// The digest of `bytes`, as registries write it.
+fn digest(bytes: &[u8]) -> String {
+    let hash = dockwarden::base::encoding::sha256(bytes);
+    format!("sha256:{}", dockwarden::base::encoding::hex(&hash))
+}
+
+/// A registry with one image, whose layer stops half way until it is let go on.
+struct Registry {
+    address: std::net::SocketAddr,
+    go_on: tokio::sync::watch::Sender<bool>,
+}
+
+impl Registry {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (go_on, released) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream, released.clone()));
+            }
+        });
+        Self { address, go_on }
+    }
+}
+
+/// One request a connection.
+async fn answer(mut stream: tokio::net::TcpStream, mut released: tokio::sync::watch::Receiver<bool>) {
+    let mut head = [0; 4096];
+    let length = stream.read(&mut head).await.unwrap_or_default();
+    let head = String::from_utf8_lossy(&head[..length]).into_owned();
+    let mut words = head.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    // A tar of nothing but its end: two empty blocks.
+    let layer = vec![0u8; 1024];
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#,
+        digest(&layer)
+    );
+    let docker = "application/vnd.docker";
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{docker}.distribution.manifest.v2+json","config":{{"mediaType":"{docker}.container.image.v1+json","size":{},"digest":"{}"}},"layers":[{{"mediaType":"{docker}.image.rootfs.diff.tar","size":{},"digest":"{}"}}]}}"#,
+        config.len(),
+        digest(config.as_bytes()),
+        layer.len(),
+        digest(&layer)
+    );
+    let (kind, body) = match target {
+        "/v2/" => ("application/json", b"{}".to_vec()),
+        _ if target.contains("/manifests/") => (
+            "application/vnd.docker.distribution.manifest.v2+json",
+            manifest.into_bytes(),
+        ),
+        _ if target.ends_with(&digest(config.as_bytes())) => {
+            ("application/octet-stream", config.into_bytes())
+        }
+        _ => ("application/octet-stream", layer.clone()),
+    };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\
+         Docker-Content-Digest: {}\r\n\r\n",
+        body.len(),
+        digest(&body)
+    );
+    let _ = stream.write_all(head.as_bytes()).await;
+    if method == "HEAD" {
+        return;
+    }
+    let half = body.len() / 2;
+    let _ = stream.write_all(&body[..half]).await;
+    if body == layer {
+        let _ = released.wait_for(|released| *released).await;
+    }
+    let _ = stream.write_all(&body[half..]).await;
+}
+
+async fn pull(socket: PathBuf, image: String) -> String {
+    let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+    let request = format!(
+        "POST /images/create?fromImage={image}&tag=1 HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_is_seen_until_it_has_ended() {
+    if !can_run_dockerd() {
+        return;
+    }
+    let registry = Registry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let look = look_at(dir.path().join("docker.sock"), None);
+    let _daemon = Daemon::start(dir, &[]).answering(&look).await;
+    let facts = look.look().await;
+    assert_eq!(look.busy(&facts).await, Vec::<String>::new());
+    let image = format!("{}/x", registry.address);
+    let pulling = tokio::spawn(pull(look.sought.docker_socket.clone(), image));
+    let mut seen = Vec::new();
+    for _ in 0..200 {
+        seen = look.busy(&facts).await;
+        if !seen.is_empty() || pulling.is_finished() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!pulling.is_finished(), "{}", pulling.await.unwrap());
+    assert!(
+        seen.first().is_some_and(|sign| sign.contains("pulled")),
+        "{seen:?}"
+    );
+    registry.go_on.send(true).unwrap();
+    let said = pulling.await.unwrap();
+    assert!(!said.contains("\"error\""), "{said}");
+    assert_eq!(look.busy(&facts).await, Vec::<String>::new());
+}
+
+/// The units of users, on machines where somebody's systemd runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_systemd_is_asked_as_that_user() {
+    let users = std::fs::read_dir("/run/user").into_iter().flatten().flatten();
+    let running: Vec<PathBuf> = users
+        .map(|entry| entry.path())
+        .filter(|path| path.join("systemd").exists())
+        .collect();
+    if running.is_empty() {
+        eprintln!("SKIPPED: no user's systemd runs here");
+    }
+    for runtime_directory in running {
+        let uid = runtime_directory
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let scope = Scope::User {
+            uid,
+            runtime_directory,
+        };
+        let name = "docker.service".to_owned();
+        let id = UnitId {
+            name,
+            scope: scope.clone(),
+        };
+        let units = RealUnits::new(Arc::new(RealPrograms));
+        let unit = units.show(&id).await.unwrap();
+        assert_eq!(unit.id, "docker.service");
+        units.reload(&scope).await.unwrap();
+        if unit.is_loaded() {
+            let restart = units.order(Order::Restart, &id, Duration::from_secs(30)).await;
+            restart.unwrap();
+            let after = units.show(&id).await.unwrap();
+            assert_ne!(after.main_pid, unit.main_pid);
+            let since = after.changed_at.unwrap() - Duration::from_secs(5);
+            let lines = units.journal(&id, since, 20).await.unwrap();
+            assert!(
+                lines.iter().any(|line| line.message.starts_with("Started")),
+                "{lines:?}"
+            );
+        }
+    }
+}
+
 /// Runs on the hosts that the suites boot, where systemd starts the distribution's Docker.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_distributions_docker_is_seen_as_systemd_says() {
     let look = look_at("/var/run/docker.sock".into(), None);
-    let id = dockwarden::sys::UnitId::system("docker.service");
+    let id = UnitId::system("docker.service");
     let Ok(unit) = look.units.show(&id).await else {
         eprintln!("SKIPPED: systemd does not run here");
         return;

@@ -246,4 +246,42 @@ mod tests {
         let gone = RealProcesses.signal(id, Signal::TERM);
         assert!(matches!(gone, Err(SignalError::Gone(_))), "{gone:?}");
     }
+
+    #[test]
+    fn paths_of_a_process_with_another_root_are_followed_there() {
+        if !rustix::process::geteuid().is_root() || !Path::new("/bin/busybox").exists() {
+            eprintln!("SKIPPED: root and a static busybox are needed for a process with another root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let inside = |path: &str| dir.path().join(path);
+        for directory in ["run", "var", "etc"] {
+            std::fs::create_dir(inside(directory)).unwrap();
+        }
+        std::fs::copy("/bin/busybox", inside("busybox")).unwrap();
+        std::fs::File::create(inside("run/docker.sock")).unwrap();
+        std::fs::File::create(inside("etc/hostname")).unwrap();
+        std::os::unix::fs::symlink("/run", inside("var/run")).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a test needs somebody to look at")]
+        let mut child = std::process::Command::new("chroot")
+            .arg(dir.path())
+            .args(["/busybox", "sleep", "60"])
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        let ready = || link(pid, "exe").is_some_and(|program| program.ends_with("busybox"));
+        while !ready() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let is = |bound: &str, here: &Path| RealProcesses.is_same_file(pid, Path::new(bound), here);
+        assert!(is("/var/run/docker.sock", &inside("run/docker.sock")));
+        assert!(is("/etc/hostname", &inside("etc/hostname")));
+        assert!(
+            !is("/etc/hostname", Path::new("/etc/hostname")),
+            "that one is ours"
+        );
+        assert!(!is("/etc/passwd", Path::new("/etc/passwd")), "it has none");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }

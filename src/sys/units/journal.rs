@@ -21,7 +21,8 @@ struct Entry {
     message: Option<Value>,
 }
 
-/// The lines that could be read. The first one may be cut off, as the output's end is what was kept.
+/// The lines that could be read, in the order they were printed. The first one may be cut off, as the output's end is
+/// what was kept.
 pub(super) fn parse(output: &str) -> Vec<JournalLine> {
     output.lines().filter_map(line).collect()
 }

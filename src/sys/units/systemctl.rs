@@ -18,7 +18,16 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long reading all units again may take.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much of an answer is read, bytes.
-const ANSWER_BYTES_MAX: usize = 512 * 1024;
+const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How the journal is asked. Newest first: asked the other way round, systemd 252 counts lines from the beginning.
+const JOURNALCTL: [&str; 6] = [
+    "journalctl",
+    "--quiet",
+    "--no-pager",
+    "--reverse",
+    "--output=json",
+    "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_COMM",
+];
 /// There while systemd is PID 1 (`sd_booted(3)`).
 const BOOTED: &str = "/run/systemd/system";
 /// The group of a user whose own is not known: nobody's.
@@ -109,24 +118,11 @@ impl Units for RealUnits {
         since: Timestamp,
         lines: u32,
     ) -> Result<Vec<JournalLine>, UnitError> {
-        let lines = lines.min(JOURNAL_LINES_MAX).to_string();
-        // journalctl counts whole seconds here; what is older is dropped below.
-        let from = format!("--since=@{}", since.as_secs());
-        let unit_word = match unit.scope {
-            Scope::System => "--unit",
-            Scope::User { .. } => "--user-unit",
-        };
-        let words = ["--quiet", "--no-pager", "--output=json", &from, "--lines", &lines];
-        let words = [&words[..], &[unit_word, &unit.name]].concat();
-        let mut command = CommandLine::new(["journalctl"], ASK_TIMEOUT).keeping(ANSWER_BYTES_MAX);
-        command.words.extend(words.into_iter().map(str::to_owned));
-        if let Scope::User { uid, .. } = unit.scope {
-            // Every user has a docker.service of that name.
-            command.words.push(format!("_UID={uid}"));
-        }
+        let command = journalctl(unit, since, lines.min(JOURNAL_LINES_MAX));
         let answer = self.run(command, &unit.name).await?;
         let mut found = journal::parse(&answer);
         found.retain(|line| line.at >= since);
+        found.reverse();
         Ok(found)
     }
 }
@@ -166,17 +162,59 @@ fn in_scope(program: &str, scope: &Scope, words: &[&str], timeout: Duration) -> 
     command
 }
 
+/// What the unit wrote, and what systemd wrote about it.
+fn journalctl(unit: &UnitId, since: Timestamp, lines: u32) -> CommandLine {
+    // Whole seconds here; what is older is dropped afterwards.
+    let (since, lines) = (
+        format!("--since=@{}", since.as_secs()),
+        format!("--lines={lines}"),
+    );
+    let mut command = CommandLine::new(JOURNALCTL, ASK_TIMEOUT).keeping(ANSWER_BYTES_MAX);
+    command.words.extend([since, lines]);
+    let name = &unit.name;
+    match &unit.scope {
+        Scope::System => command.words.extend([format!("--unit={name}")]),
+        // Every user has a docker.service, and --user-unit means those of the one who asks.
+        Scope::User { uid, .. } => command.words.extend([
+            format!("_SYSTEMD_USER_UNIT={name}"),
+            format!("_UID={uid}"),
+            "+".to_owned(),
+            format!("USER_UNIT={name}"),
+            format!("_UID={uid}"),
+        ]),
+    }
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_users_units_are_asked_for_as_that_user() {
-        let scope = Scope::User {
+    fn nobody() -> Scope {
+        Scope::User {
             uid: 4_000_000,
             runtime_directory: "/nonexistent/4000000".into(),
+        }
+    }
+
+    #[test]
+    fn the_journal_is_asked_for_one_users_unit() {
+        let words = |unit: &UnitId| {
+            let command = journalctl(unit, Timestamp::from_millis(1_795_361_400_999), 20);
+            command.words[JOURNALCTL.len()..].join(" ")
         };
-        let command = in_scope("systemctl", &scope, &["daemon-reload"], ASK_TIMEOUT);
+        let system = words(&UnitId::system("docker.service"));
+        assert_eq!(system, "--since=@1795361400 --lines=20 --unit=docker.service");
+        let (name, scope) = ("docker.service".to_owned(), nobody());
+        let user = words(&UnitId { name, scope });
+        let expected =
+            "_SYSTEMD_USER_UNIT=docker.service _UID=4000000 + USER_UNIT=docker.service _UID=4000000";
+        assert_eq!(user.split_once("--lines=20 ").unwrap().1, expected);
+    }
+
+    #[test]
+    fn a_users_units_are_asked_for_as_that_user() {
+        let command = in_scope("systemctl", &nobody(), &["daemon-reload"], ASK_TIMEOUT);
         assert_eq!(
             command.words,
             ["systemctl", "--user", "--no-pager", "daemon-reload"]
@@ -195,11 +233,7 @@ mod tests {
     #[tokio::test]
     async fn where_systemd_does_not_run_it_is_not_asked() {
         let units = RealUnits::new(Arc::new(crate::sys::RealPrograms));
-        let scope = Scope::User {
-            uid: 4_000_000,
-            runtime_directory: "/nonexistent/4000000".into(),
-        };
-        let name = "docker.service".to_owned();
+        let (name, scope) = ("docker.service".to_owned(), nobody());
         let error = units.show(&UnitId { name, scope }).await.unwrap_err();
         assert!(error.to_string().contains("/nonexistent/4000000"), "{error}");
     }
