@@ -10,7 +10,6 @@ use dockwarden::agent::daemon::facts::{DaemonState, Layout};
 use dockwarden::agent::daemon::look::{Look, RealLook, Sought};
 use dockwarden::agent::step::Served;
 use dockwarden::agent::{Probe, RealProbe};
-use dockwarden::sys::units::Order;
 use dockwarden::sys::{Files, RealProcesses, RealPrograms, RealServices, RealUnits, Scope, UnitId, Units};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -406,19 +405,8 @@ async fn a_users_systemd_is_asked_as_that_user() {
         let units = RealUnits::new(Arc::new(RealPrograms));
         let unit = units.show(&id).await.unwrap();
         assert_eq!(unit.id, "docker.service");
-        units.reload(&scope).await.unwrap();
-        if unit.is_loaded() {
-            let restart = units.order(Order::Restart, &id, Duration::from_secs(30)).await;
-            restart.unwrap();
-            let after = units.show(&id).await.unwrap();
-            assert_ne!(after.main_pid, unit.main_pid);
-            let since = after.changed_at.unwrap() - Duration::from_secs(5);
-            let lines = units.journal(&id, since, 20).await.unwrap();
-            assert!(
-                lines.iter().any(|line| line.message.starts_with("Started")),
-                "{lines:?}"
-            );
-        }
+        let lines = units.journal(&id, dockwarden::base::Timestamp::EPOCH, 20).await;
+        assert!(lines.unwrap().len() <= 20);
     }
 }
 
