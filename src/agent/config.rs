@@ -116,6 +116,8 @@ pub struct RawConfig {
     pub endpoints: Option<Vec<String>>,
     /// The kind of key that is made.
     pub key_algorithm: Option<KeyAlgorithm>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
     /// dockerd itself (mode `daemon`).
     pub daemon: Option<RawDaemon>,
 }
@@ -200,6 +202,8 @@ pub struct Config {
     pub endpoints: Vec<String>,
     /// The kind of key that is made.
     pub key_algorithm: KeyAlgorithm,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// dockerd itself; there in mode `daemon` and in no other.
     pub daemon: Option<DaemonConfig>,
 }
@@ -230,6 +234,7 @@ impl RawConfig {
             dial: self.dial.or(below.dial),
             endpoints: self.endpoints.or(below.endpoints),
             key_algorithm: self.key_algorithm.or(below.key_algorithm),
+            metrics: self.metrics.or(below.metrics),
             daemon: self.daemon.or(below.daemon),
         }
     }
@@ -269,6 +274,7 @@ impl RawConfig {
             dial: self.dial,
             endpoints,
             key_algorithm: self.key_algorithm.unwrap_or(KeyAlgorithm::EcdsaP256),
+            metrics: self.metrics,
             daemon,
         })
     }

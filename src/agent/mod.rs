@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod desired;
 pub mod doctor;
 mod execute;
+pub mod metrics;
 mod observe;
 pub mod observed;
 pub mod pair;

@@ -8,6 +8,7 @@ use super::profile::Connection;
 use super::{Error, World, text};
 use crate::base::Id;
 use crate::client::Client;
+use crate::model::Serving;
 use crate::wire::{HostView, PageQuery, RequestView};
 
 /// Commands of `dockwarden host`.
@@ -77,11 +78,12 @@ pub async fn all(client: &Client) -> Result<Vec<HostView>, Error> {
 }
 
 async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
-    let filters = args.list.filters(&["name", "label", "healthy"])?;
+    let filters = args.list.filters(&["name", "label", "healthy", "certificate"])?;
     let mut hosts = all(&args.connection.client(world).await?).await?;
     hosts.retain(|host| {
         filters.iter().all(|(key, value)| match *key {
             "name" => host.name == *value,
+            "certificate" => is_certificate(host, value),
             "label" => host.labels.iter().any(|(k, v)| format!("{k}={v}") == *value),
             _ => health(host) == *value || host.healthy.map(|h| h.to_string()).as_deref() == Some(value),
         })
@@ -92,6 +94,12 @@ async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
     };
     list(world, &args.list, row, &hosts, |h| h.name.clone(), COLUMNS)?;
     Ok(0)
+}
+
+/// `--filter certificate=restart-pending`, however the words are joined.
+fn is_certificate(host: &HostView, wanted: &str) -> bool {
+    let plain = |text: &str| text.replace(['-', '_'], " ");
+    host.serving.map(|serving| serving.to_string()) == Some(plain(wanted))
 }
 
 fn health(host: &HostView) -> &'static str {
@@ -124,6 +132,15 @@ const COLUMNS: &[Column<HostView>] = &[
         cell: |h, row| or_dash(h.issued_not_after.map(|t| time(t, row))),
     },
     Column {
+        header: "CERTIFICATE",
+        cell: |h, row| {
+            or_dash(
+                h.serving
+                    .map(|serving| certificate(serving, h.serving_reason.as_deref(), row)),
+            )
+        },
+    },
+    Column {
         header: "LAST SEEN",
         cell: |h, row| or_dash(h.last_seen.map(|t| time(t, row))),
     },
@@ -140,6 +157,22 @@ const COLUMNS: &[Column<HostView>] = &[
         },
     },
 ];
+
+/// `restart pending (OutsideWindow)`: the reason's word alone, the sentence behind it when everything is wanted.
+fn certificate(serving: Serving, reason: Option<&str>, row: &Row) -> String {
+    let word = |reason: &str| reason.split(':').next().unwrap_or_default().to_owned();
+    let reason = reason.map(|reason| {
+        if row.whole {
+            reason.to_owned()
+        } else {
+            word(reason)
+        }
+    });
+    match reason {
+        Some(reason) => format!("{serving} ({})", printable(&reason)),
+        None => serving.to_string(),
+    }
+}
 
 fn time(time: crate::base::Timestamp, row: &Row) -> String {
     if row.whole {

@@ -5,7 +5,7 @@ use crate::base::{Id, Timestamp};
 use crate::model::audit::Record;
 use crate::model::enrollment::PendingRequest;
 use crate::model::{
-    Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, Revocation, Token,
+    Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, Revocation, Serving, Token,
 };
 use crate::pki::pem;
 use crate::service::{Authority, HostSeen, Issuance, Progress, Sealed};
@@ -67,6 +67,8 @@ pub(super) fn host(seen: &HostSeen) -> HostView {
     let full = seen.full.as_ref();
     let status = full.and_then(|row| row.status.as_ref());
     let conditions = status.map(|s| &s.report.conditions);
+    let serving = status.and_then(|s| s.report.serving());
+    let behind = serving.is_some_and(|serving| serving != Serving::Current);
     HostView {
         name: seen.name.to_string(),
         endpoints: seen.endpoints.clone(),
@@ -77,6 +79,8 @@ pub(super) fn host(seen: &HostSeen) -> HostView {
         healthy: conditions.map(|all| all.iter().all(|c| c.status != ConditionStatus::False)),
         issued_not_after: full.and_then(|row| row.certificate.as_ref()).map(|c| c.not_after),
         served_not_after: status.and_then(|s| s.report.served.as_ref()).map(|s| s.not_after),
+        serving,
+        serving_reason: status.filter(|_| behind).and_then(|s| s.report.serving_reason()),
     }
 }
 

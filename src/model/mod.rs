@@ -8,6 +8,7 @@ mod identity;
 mod profile;
 mod reconcile;
 mod revocation;
+mod serving;
 mod token;
 
 pub use certificate::{Certificate, CertificateFilter, CertificateStatus, IssuerKind};
@@ -17,6 +18,7 @@ pub use reconcile::{Condition, ConditionKind, ConditionStatus, HostReport, Mode,
 pub use revocation::{
     Change, ChangeKind, FeedApplied, FeedOrigin, Position, Revocation, Seal, SealError, SealKey,
 };
+pub use serving::Serving;
 pub use token::{Approval, JoinToken, JoinTokenError, TOKEN_PREFIX, Token, TokenProblem};
 
 /// One page of a list, and where the next one starts.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Timestamp;
-use crate::model::{HostReport, Permission};
+use crate::model::{HostReport, Permission, Serving};
 use crate::pki::Serial;
 
 /// A host in a list. Clients without `viewer` see only the name and the endpoints of hosts they may reach.
@@ -34,6 +34,12 @@ pub struct HostView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", schema(value_type = Option<String>, format = DateTime))]
     pub served_not_after: Option<Timestamp>,
+    /// Whether the certificate on its disk is the one it serves; absent when nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Serving>,
+    /// Why it is not, as its agent says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving_reason: Option<String>,
 }
 
 /// A page of hosts, by name.

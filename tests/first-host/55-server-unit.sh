@@ -109,7 +109,7 @@ install -D -m 0644 /dev/stdin "$(host_root "$agent_host")/etc/systemd/system/doc
 on_agent systemctl daemon-reload
 on_agent systemctl restart dockwarden-agent
 before=$(agent_property MainPID)
-check "an agent is made to hang" on_agent systemctl kill -s STOP dockwarden-agent
+check "an agent is made to hang" on_agent sh -c "kill -s STOP $before"
 settles 30 "the watchdog starts an agent that hangs again" agent_again
 contains "and says so" "Watchdog timeout" "$(on_agent journalctl --no-pager -o cat -u dockwarden-agent)"
 check "its gate serves again" served_serial 2376 "$agent_address"

@@ -235,3 +235,50 @@ async fn a_changed_or_missing_audit_record_is_found() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+#[tokio::test]
+async fn hosts_show_both_ends_of_validity_and_why_they_differ() {
+    let server = TestServer::memory().await;
+    let mut desk = Desk::of_admin(&server);
+    for (name, served, certificate) in [
+        (
+            "db-1.fleet",
+            "0a",
+            "restart pending (OutsideWindow: until Sun 03:00)",
+        ),
+        ("web-1.fleet", "0b", "current"),
+    ] {
+        let host = server.join("host", name).await;
+        let condition = json!({
+            "type": "ConfigApplied", "status": "False", "reason": "OutsideWindow", "message": "until Sun 03:00",
+            "since": server.clock_now(),
+        });
+        let report = json!({
+            "observed_generation": 1, "mode": "daemon", "agent_version": "1", "engine_version": null,
+            "endpoints": [], "renew_at": null, "clock_offset_ms": null, "conditions": [condition],
+            "issued": {"serial": "0b", "not_after": server.clock_now() + DAY * 29},
+            "served": {"serial": served, "not_after": server.clock_now() + DAY * 2},
+        });
+        let path = format!("/v1/hosts/{name}/status");
+        let answer = server.call(Some(&host), "PUT", &path, Some(report)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let line = format!("host ls --filter name={name} --format certificate");
+        assert_eq!(desk.ok(&line).await, format!("{certificate}\n"));
+    }
+    let pending = desk.ok("host ls --filter certificate=restart-pending -q").await;
+    assert_eq!(pending, "db-1.fleet\n");
+    let detail: Value = serde_json::from_str(&desk.ok("host inspect db-1.fleet").await).unwrap();
+    assert_eq!(detail[0]["serving"], "restart_pending");
+    assert_eq!(detail[0]["serving_reason"], "OutsideWindow: until Sun 03:00");
+    assert_ne!(detail[0]["served_not_after"], detail[0]["issued_not_after"]);
+    let table = desk.ok("host ls").await;
+    for text in [
+        "SERVES UNTIL",
+        "ISSUED UNTIL",
+        "CERTIFICATE",
+        "restart pending (OutsideWindow)",
+        "in 2 d",
+    ] {
+        assert!(table.contains(text), "{table}");
+    }
+}

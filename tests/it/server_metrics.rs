@@ -1,5 +1,7 @@
-//! `/metrics` of the server: readable by Prometheus, true, and bounded.
+//! `/metrics` of the server, and of the agent: readable by Prometheus, true, and bounded.
 
+use dockwarden::agent::metrics::Metrics;
+use dockwarden::agent::{Status, Verdict};
 use dockwarden::base::limits::{METRICS_AGE_MIN, METRICS_HOSTS_MAX};
 use dockwarden::model::audit::Actor;
 use dockwarden::model::{Identity, IdentityKind, Labels, NameRules};
@@ -163,4 +165,33 @@ async fn adopt(
     certificate.name = identity.name.clone();
     let actor = Actor::System;
     store.adopt(identity, certificate, actor).await.unwrap();
+}
+
+#[test]
+fn prometheus_reads_what_the_agent_says() {
+    let report = json!({
+        "observed_generation": 1, "mode": "daemon", "agent_version": "1", "engine_version": null, "endpoints": [],
+        "issued": {"serial": "0b", "not_after": t0() + DAY}, "served": {"serial": "0a", "not_after": t0()},
+        "renew_at": null, "clock_offset_ms": 12,
+        "conditions": [{"type": "Serving", "status": "False", "reason": "RolledBack", "message": "x", "since": t0()}],
+    });
+    let status = json!({
+        "name": "web-1", "server": "https://ca:8443", "connected": true, "updated_at": t0(), "next": null,
+        "report": report,
+    });
+    let status: Status = serde_json::from_value(status).unwrap();
+    let verdict = Verdict {
+        conditions: status.report.conditions.clone(),
+        failures: Vec::new(),
+        next: t0(),
+    };
+    let metrics = Metrics::default();
+    metrics.after_pass(&verdict, Some(status));
+    let page = metrics.registry().page();
+    judge(&page);
+    let samples = read(&page);
+    assert_eq!(
+        samples["dockwarden_agent_condition_reason{type=\"Serving\",reason=\"RolledBack\"}"],
+        1.0
+    );
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 pub(super) mod front;
+mod metrics;
 mod plan;
 mod run;
 pub(super) mod settings;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::front::{GateFront, Place};
 use super::settings::Settings;
+use crate::agent::metrics::Metrics;
 use crate::agent::{Config, Controller, Front, RealProbe, Reconciler, Verdict};
 use crate::app::logging::{self, LogFormat};
 use crate::base::{Clock, SystemClock, Timestamp};
@@ -68,11 +69,16 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     };
     let front = gate.clone().map(|gate| gate as Arc<dyn Front>);
     let hook_timeout = config.hook_timeout;
+    let metrics = Arc::new(Metrics::default());
+    if let Some(address) = config.metrics {
+        let address = super::metrics::start(address, Arc::clone(&metrics), shutdown.clone()).await?;
+        tracing::info!(%address, "metrics are served");
+    }
     let world = settings.world(config, front, Arc::new(RealProbe));
     let reconciler = Reconciler::begin(world)?;
     let (end, ended) = watch::channel(false);
     let heartbeat = Arc::new(AtomicI64::new(SystemClock.now().as_millis()));
-    let controller = start_controller(reconciler, ended, Arc::clone(&heartbeat))?;
+    let controller = start_controller(reconciler, ended, Arc::clone(&heartbeat), metrics)?;
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map(|name| tracing::info!("{name}: stopping")),
         () = watch_over(&heartbeat, STUCK_AFTER + hook_timeout) => unreachable!("watches for ever"),
@@ -124,14 +130,17 @@ fn start_controller(
     reconciler: Reconciler,
     end: watch::Receiver<bool>,
     heartbeat: Arc<AtomicI64>,
+    metrics: Arc<Metrics>,
 ) -> anyhow::Result<RunningController> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (over, ended) = oneshot::channel();
     let mut first = true;
+    let records = reconciler.world().records();
     let after_pass = move |verdict: &Verdict| {
         heartbeat.store(SystemClock.now().as_millis(), Ordering::Relaxed);
+        metrics.after_pass(verdict, records.status().ok().flatten());
         systemd::status(&summary(verdict));
         if std::mem::take(&mut first) {
             systemd::ready();

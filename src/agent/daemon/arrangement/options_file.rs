@@ -168,7 +168,7 @@ fn source(word: &[Char]) -> Option<Source> {
         .windows(2)
         .all(|pair| pair[0].file == pair[1].file && pair[0].bytes.end == pair[1].bytes.start);
     let last = word.last()?;
-    connected.then(|| Source {
+    connected.then_some(Source {
         file: first.file,
         bytes: first.bytes.start..last.bytes.end,
         quoted: first.quoted,

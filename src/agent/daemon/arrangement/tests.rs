@@ -1,7 +1,11 @@
+mod matrix;
+mod model;
+mod properties;
+
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::agent::daemon::facts::*;
+pub(super) use crate::agent::daemon::facts::*;
 
 pub(super) const DEBIAN: &str = "\
 [Unit]

@@ -26,6 +26,7 @@ pub(super) fn arrange(
     let mut json = config_file(facts, &flags, &place)?;
     let settled = settings::settle(&told(&flags, words.len(), &place, &[], SOCKET), &mut json, wanted)?;
     refuse_fixed(&settled.edit, &flags, &words[..fixed_words], json.path())?;
+    refuse_removed(&settled.edit, &flags, &place)?;
     let changed = Edit {
         slots: settled.edit.slots[fixed_words..].to_vec(),
     };
@@ -76,6 +77,28 @@ fn fixed(facts: &DaemonFacts, given: &[Flag]) -> Result<(String, Vec<String>), R
         .collect();
     kept.dedup();
     Ok((program, kept.into_iter().map(|at| words[at].clone()).collect()))
+}
+
+/// A kind of flag that would go altogether: until dockerd is restarted, what runs has it, and cannot be told from what
+/// the script adds.
+fn refuse_removed(edit: &Edit, flags: &[Flag], place: &Path) -> Result<(), Refusal> {
+    let goes = |flag: &Flag| {
+        edit.slots[flag.words.end - 1].dropped && edit.slots[flag.words.end - 1].then.is_empty()
+    };
+    let gone = flags
+        .iter()
+        .find(|flag| goes(flag) && !flags.iter().any(|other| other.name == flag.name && !goes(other)));
+    match gone {
+        Some(flag) => Err(Refusal::Options {
+            path: place.to_owned(),
+            line: 1,
+            why: format!(
+                "--{} has no effect without --tls or --tlsverify: take it out",
+                flag.name
+            ),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// A flag that would have to change where it cannot.

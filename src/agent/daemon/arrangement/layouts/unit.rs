@@ -6,7 +6,7 @@ use super::{SOCKET, config_file, file_change, finish, parse_flags, told};
 use crate::agent::daemon::arrangement::exec_start::{self, ExecStart, Specifiers};
 use crate::agent::daemon::arrangement::settings;
 use crate::agent::daemon::arrangement::{Arrangement, DROP_IN_NAME, FileChange, Refusal, Wanted, unit_file};
-use crate::agent::daemon::facts::{DaemonFacts, DaemonState, Scope, Unit};
+use crate::agent::daemon::facts::{DaemonFacts, Scope, Unit};
 
 /// Decides for the machine's own unit.
 pub(super) fn arrange(
@@ -39,7 +39,6 @@ pub(super) fn arrange(
         wanted,
     )?;
     let after = settled.edit.apply(&words);
-    refuse_unsocketed(facts, unit, &after, &json.list("hosts"), &exec)?;
     let drop_in = (!settled.edit.is_empty()).then(|| drop_in_text(&exec, &exec.rewrite(&settled.edit), None));
     let changes = in_order(
         file_change(facts, &json)?,
@@ -66,30 +65,10 @@ pub(super) fn read<'a>(
     Ok((unit, exec))
 }
 
-/// The TCP addresses that the socket unit hands over.
+/// What the socket units hand over.
 pub(super) fn handed(unit: &Unit) -> Vec<String> {
     let listen = unit.sockets.iter().flat_map(|socket| &socket.listen);
-    let ports = listen.filter(|address| !address.starts_with(['/', '@']));
-    ports.cloned().collect()
-}
-
-/// `fd://` without a socket unit: dockerd does not start.
-fn refuse_unsocketed(
-    facts: &DaemonFacts,
-    unit: &Unit,
-    words: &[String],
-    hosts: &[String],
-    exec: &ExecStart,
-) -> Result<(), Refusal> {
-    let asked = words.iter().chain(hosts).any(|word| word.contains("fd://"));
-    if !asked || !unit.sockets.is_empty() || facts.state == DaemonState::Running {
-        return Ok(());
-    }
-    Err(Refusal::Unit {
-        path: exec.path.clone(),
-        why: "dockerd is told -H fd://, and no socket unit passes it a socket: it does not start; enable docker.socket"
-            .to_owned(),
-    })
+    listen.cloned().collect()
 }
 
 /// TLS before hosts: the file first when the hosts are flags, the flags first when the hosts are in the file.
