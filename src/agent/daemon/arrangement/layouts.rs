@@ -14,6 +14,8 @@ use crate::agent::daemon::facts::{DaemonFacts, Layout, Scope};
 
 /// Where dockerd listens when nothing says so.
 const SOCKET: &str = "unix:///var/run/docker.sock";
+/// The first engine that reads a configuration with a byte order mark.
+const MARK_READ_SINCE: u32 = 23;
 /// What the snap may read and keeps over its updates.
 const SNAP_FILES: &str = "/var/snap/docker/common";
 
@@ -81,7 +83,32 @@ fn config_file(facts: &DaemonFacts, flags: &[Flag], place: &Path) -> Result<Daem
             ),
         });
     }
+    refuse_mark(facts)?;
     DaemonJson::parse(&found.path, found.contents.as_deref())
+}
+
+/// A byte order mark in front of an engine that takes it for a part of the text.
+fn refuse_mark(facts: &DaemonFacts) -> Result<(), Refusal> {
+    let contents = facts.config_file.contents.as_deref().unwrap_or_default();
+    let marked = [b"\xef\xbb\xbf".as_slice(), b"\xff\xfe", b"\xfe\xff"]
+        .iter()
+        .any(|mark| contents.starts_with(mark));
+    let version = facts
+        .program
+        .as_ref()
+        .and_then(|program| program.version.as_deref());
+    let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    if marked && major.is_some_and(|major| major < MARK_READ_SINCE) {
+        return Err(Refusal::Json {
+            path: facts.config_file.path.clone(),
+            line: 1,
+            column: 1,
+            why: format!(
+                "it starts with a byte order mark, which dockerd reads from {MARK_READ_SINCE}.0 on: save it without"
+            ),
+        });
+    }
+    Ok(())
 }
 
 fn file_change(facts: &DaemonFacts, json: &DaemonJson) -> Result<Option<FileChange>, Refusal> {

@@ -1,3 +1,4 @@
+mod layouts;
 mod matrix;
 mod model;
 mod properties;
