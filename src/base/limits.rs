@@ -95,3 +95,11 @@ pub const APPLIED_MISSING_MAX: u32 = 100;
 pub const APPLIED_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How often it is looked at who has applied a number, at most.
 pub const APPLIED_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Revocations read at once for a CRL.
+pub const CRL_PAGE: u32 = 5000;
+/// A CRL with no more entries is held against the whole table each time; a larger one once an hour.
+pub const CRL_DIFF_ROWS_MAX: usize = 20_000;
+/// How long after a revocation a CRL is signed, so that several share it.
+pub const CRL_COALESCE: Duration = Duration::from_millis(200);
+/// How often it is looked whether a CRL is due.
+pub const CRL_LOOK_EVERY: Duration = Duration::from_secs(5);

@@ -1,15 +1,21 @@
 //! `dockwarden cert`: certificates that were issued.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::output::{Column, ListArgs, Row, list};
 use super::pages::{self, Fetch};
 use super::profile::Connection;
-use super::{Error, World, text};
-use crate::client::Client;
-use crate::model::CertificateStatus;
-use crate::pki::Serial;
-use crate::wire::{CertificateDetail, CertificateQuery, CertificateView, PageQuery};
+use super::{Error, World, revoke, text};
+use crate::base::limits::PEM_BYTES_MAX;
+use crate::client::{self, Client};
+use crate::model::{CertificateStatus, IdentityKind};
+use crate::pki::{RevocationReason, Serial, SerialError};
+use crate::wire::{
+    CertificateDetail, CertificateQuery, CertificateView, Code, PageQuery, RevokeRequest, RevokeShown,
+    Revoked,
+};
 
 /// Commands of `dockwarden cert`.
 #[derive(Debug, Subcommand)]
@@ -22,6 +28,12 @@ pub enum Command {
     Ls(Ls),
     /// Show everything about certificates, as JSON
     Inspect(Inspect),
+    /// Revoke certificates, for good: no host accepts them any more
+    #[command(
+        after_help = "A serial is read as hex, with or without colons, and when there is no such certificate and it has digits alone, as decimal.\n\n  \
+        dockwarden cert revoke 4f:a1:... --reason keyCompromise\n  dockwarden cert revoke --file leaked.pem\n  dockwarden cert revoke --identity ci-deploy --wait 30s"
+    )]
+    Revoke(Revoke),
 }
 
 /// Arguments of `cert ls`.
@@ -52,11 +64,42 @@ pub struct Inspect {
     connection: Connection,
 }
 
+/// Arguments of `cert revoke`.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    #[command(flatten)]
+    target: Target,
+    /// With --identity: whether the host or the client of that name
+    #[arg(long, value_name = "host|client", requires = "identity")]
+    kind: Option<IdentityKind>,
+    #[command(flatten)]
+    options: revoke::Options,
+}
+
+/// Which certificate; exactly one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Target {
+    /// Its serial
+    #[arg(value_name = "SERIAL")]
+    serial: Option<String>,
+    /// SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` prints it
+    #[arg(long, value_name = "SHA256")]
+    fingerprint: Option<String>,
+    /// The certificate itself, PEM; also one that the server has no record of
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// All certificates of a host or client
+    #[arg(long, value_name = "NAME")]
+    identity: Option<String>,
+}
+
 /// Runs one.
 pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
     match command {
         Command::Ls(args) => ls(args, world).await,
         Command::Inspect(args) => inspect(args, world).await,
+        Command::Revoke(args) => revoke(args, world).await,
     }
 }
 
@@ -228,9 +271,82 @@ fn matches(serial: &Serial, reference: &str) -> bool {
     }
 }
 
+async fn revoke(args: Revoke, world: &mut World) -> Result<u8, Error> {
+    let client = args.options.connection.client(world).await?;
+    let reason = args.options.reason;
+    let Target {
+        serial,
+        fingerprint,
+        file,
+        identity,
+    } = args.target;
+    let revoked = if let Some(name) = identity {
+        args.options.confirm(&format!("all certificates of {name}"))?;
+        let request = RevokeRequest {
+            reason,
+            profile: args.kind,
+        };
+        client.revoke_identity(&name, &request).await?
+    } else if let Some(text) = serial {
+        args.options.confirm(&format!("certificate {text}"))?;
+        revoke_serial(&client, &text, reason).await?
+    } else {
+        let certificate = file
+            .map(|path| world.files.read_text(&path, PEM_BYTES_MAX))
+            .transpose()?;
+        args.options.confirm("this certificate")?;
+        let request = RevokeShown {
+            reason,
+            fingerprint_sha256: fingerprint.map(|print| digits_of(&print)),
+            certificate,
+        };
+        client.revoke_shown(&request).await?
+    };
+    args.options.report(&client, &revoked, world).await?;
+    Ok(0)
+}
+
+/// `sha256 Fingerprint=AA:BB:...`: what OpenSSL prints may be pasted whole.
+fn digits_of(fingerprint: &str) -> String {
+    let digits = fingerprint
+        .rsplit_once('=')
+        .map_or(fingerprint, |(_, digits)| digits);
+    digits.trim().to_owned()
+}
+
+/// Digits alone may be hex or decimal: what exists decides, hex first.
+async fn revoke_serial(client: &Client, text: &str, reason: RevocationReason) -> Result<Revoked, Error> {
+    let request = RevokeRequest {
+        reason,
+        profile: None,
+    };
+    let plain = text.strip_prefix("0x").unwrap_or(text);
+    let (hex, decimal) = (plain.parse::<Serial>(), Serial::from_decimal(text));
+    let attempts: Vec<Serial> = hex.into_iter().chain(decimal).collect();
+    let mut refusal = None;
+    for serial in attempts {
+        match client.revoke_serial(&serial, &request).await {
+            Ok(revoked) => return Ok(revoked),
+            Err(error) if is_not_found(&error) => refusal = refusal.or(Some(error)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(refusal.map_or_else(|| Error::Usage(format!("{text:?}: {SerialError}")), Error::from))
+}
+
+fn is_not_found(error: &client::Error) -> bool {
+    matches!(error, client::Error::Problem { problem, .. } if problem.code == Code::NotFound)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_is_taken_as_openssl_prints_it() {
+        assert_eq!(digits_of("sha256 Fingerprint=AA:BB\n"), "AA:BB");
+        assert_eq!(digits_of("aabb"), "aabb");
+    }
 
     #[test]
     fn a_serial_is_found_by_every_form_it_is_shown_in() {

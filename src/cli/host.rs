@@ -8,7 +8,7 @@ use super::profile::Connection;
 use super::{Error, World, text};
 use crate::base::Id;
 use crate::client::Client;
-use crate::model::Serving;
+use crate::model::{IdentityKind, Serving};
 use crate::wire::{HostView, PageQuery, RequestView};
 
 /// Commands of `dockwarden host`.
@@ -24,6 +24,18 @@ pub enum Command {
     Approve(Decide),
     /// Deny enrolments, for good
     Deny(Decide),
+    /// Revoke all certificates of a host, for good: it may not talk to the server any more, and has to join anew
+    Revoke(Revoke),
+}
+
+/// Arguments of `host revoke`.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    options: super::revoke::Options,
 }
 
 /// Arguments of the lists.
@@ -63,6 +75,7 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
         Command::Requests(args) => requests(args, world).await,
         Command::Approve(args) => decide(args, true, world).await,
         Command::Deny(args) => decide(args, false, world).await,
+        Command::Revoke(args) => args.options.revoke(&args.name, IdentityKind::Host, world).await,
     }
 }
 

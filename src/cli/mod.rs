@@ -6,11 +6,13 @@
 mod audit;
 mod cert;
 pub mod client;
+mod crl;
 mod error;
 mod host;
 mod output;
 mod pages;
 pub mod profile;
+mod revoke;
 mod text;
 mod token;
 mod world;
@@ -35,6 +37,9 @@ pub enum Command {
     /// Certificates that were issued
     #[command(subcommand)]
     Cert(cert::Command),
+    /// Lists of revoked certificates
+    #[command(subcommand)]
+    Crl(crl::Command),
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -47,6 +52,7 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
         Command::Host(command) => host::run(command, world).await,
         Command::Client(command) => client::run(command, world).await,
         Command::Cert(command) => cert::run(command, world).await,
+        Command::Crl(command) => crl::run(command, world).await,
         Command::Audit(command) => audit::run(command, world).await,
     }
 }

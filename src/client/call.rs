@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::connection::{self, Connection};
 use super::{CALL_TIMEOUT, Error, RESPONSE_BYTES_MAX, ServerUrl};
+use crate::base::limits::CRL_BYTES_MAX;
 use crate::base::{Clock, Timestamp};
 use crate::pki::tls::{ALPN_HTTP1, ServerTrust, TlsIdentity, client_config};
 use crate::wire::Problem;
@@ -119,13 +120,18 @@ impl Client {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Error> {
+        let bytes_max = if path.starts_with("/crl/") {
+            CRL_BYTES_MAX
+        } else {
+            RESPONSE_BYTES_MAX
+        };
         let request = self.request(method, path, body);
         let (mut connection, response) = self.answered(request).await?;
         let (parts, body) = response.into_parts();
         let answer = Answer {
             status: parts.status,
             headers: parts.headers,
-            body: self.read(body).await?,
+            body: self.read(body, bytes_max).await?,
         };
         if connection.sender.ready().await.is_ok() {
             *self.idle.lock().expect("no panic while the lock is held") =
@@ -185,10 +191,10 @@ impl Client {
             .expect("paths are percent-encoded and the authority was parsed")
     }
 
-    pub(super) async fn read(&self, body: Incoming) -> Result<Bytes, Error> {
-        match Limited::new(body, RESPONSE_BYTES_MAX).collect().await {
+    pub(super) async fn read(&self, body: Incoming, bytes_max: usize) -> Result<Bytes, Error> {
+        match Limited::new(body, bytes_max).collect().await {
             Ok(body) => Ok(body.to_bytes()),
-            Err(e) if e.is::<LengthLimitError>() => Err(Error::too_large(&self.server)),
+            Err(e) if e.is::<LengthLimitError>() => Err(Error::too_large(&self.server, bytes_max)),
             Err(e) => Err(match e.downcast_ref::<hyper::Error>() {
                 Some(e) => connection::failed(&self.server, e),
                 None => Error::Closed {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustls::AlertDescription;
 
-use super::{RESPONSE_BYTES_MAX, ServerUrl};
+use super::ServerUrl;
 use crate::base::encoding;
 use crate::pki::tls::PinMismatch;
 use crate::wire::{Code, Problem};
@@ -121,10 +121,10 @@ impl Error {
         }
     }
 
-    pub(super) fn too_large(server: &ServerUrl) -> Self {
+    pub(super) fn too_large(server: &ServerUrl, bytes_max: usize) -> Self {
         Self::Protocol {
             server: server.clone(),
-            what: format!("the answer is longer than {RESPONSE_BYTES_MAX} bytes"),
+            what: format!("the answer is longer than {bytes_max} bytes"),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::call::Answer;
 use super::connection::{self, Connection};
 use super::query::with;
-use super::{Client, Error, ServerUrl};
+use super::{Client, Error, RESPONSE_BYTES_MAX, ServerUrl};
 use crate::model::Position;
 use crate::wire::feed::{
     EVENT_CHANGE, EVENT_HEARTBEAT, EVENT_HELLO, EVENT_LOST, EVENT_SNAPSHOT, EVENT_STREAM, FeedChange,
@@ -82,7 +82,7 @@ impl Client {
             let answer = Answer {
                 status: parts.status,
                 headers: parts.headers,
-                body: self.read(body).await?,
+                body: self.read(body, RESPONSE_BYTES_MAX).await?,
             };
             return Err(self.refusal(&answer));
         }

@@ -12,8 +12,8 @@ use crate::pki::Serial;
 use crate::wire::{
     Applied, AppliedQuery, AuditList, AuditQuery, CertificateDetail, CertificateList, CertificateQuery,
     ClientList, CreatedToken, Decided, EnrollRequest, FeedKnown, FeedTaken, HostDetail, HostList, Issued,
-    PageQuery, Pending, RenewRequest, RequestList, RevokeRequest, RevokeShown, Revoked, StatusAnswer,
-    TokenList, TokenRequest, WhoAmI,
+    PageQuery, Pending, RenewRequest, RequestList, RevokeRequest, RevokeShown, Revoked, Settled,
+    StatusAnswer, TokenList, TokenRequest, WhoAmI,
 };
 
 /// The answer to an enrolment.
@@ -158,6 +158,19 @@ impl Client {
     /// `GET /v1/whoami`.
     pub async fn whoami(&self) -> Result<WhoAmI, Error> {
         self.get("/v1/whoami").await
+    }
+
+    /// `POST /v1/feed/settle`: no longer waits for hosts to say what a restored server lost.
+    pub async fn settle_feed(&self) -> Result<Settled, Error> {
+        let answer = self.call(Method::POST, "/v1/feed/settle", Bytes::new()).await?;
+        self.json(&answer)
+    }
+
+    /// `GET /crl/{issuer}.crl`: DER, as it came; the caller checks who signed it.
+    pub async fn crl(&self, issuer: &str) -> Result<Vec<u8>, Error> {
+        let path = format!("/crl/{}.crl", segment(issuer));
+        let answer = self.call(Method::GET, &path, Bytes::new()).await?;
+        Ok(answer.body.to_vec())
     }
 
     /// `GET /ca.pem`: the root.

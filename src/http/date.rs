@@ -11,6 +11,12 @@ pub(super) fn header(now: Timestamp) -> HeaderValue {
     HeaderValue::from_str(&text).expect("letters, digits and blanks")
 }
 
+/// Reads what [`header`] writes; the two obsolete forms are not sent by clients of this century.
+pub(super) fn parse(text: &str) -> Option<Timestamp> {
+    let time = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Timestamp::from_millis(time.timestamp().as_millisecond()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -21,5 +27,8 @@ mod tests {
             header(Timestamp::from_secs(784_111_777)),
             "Sun, 06 Nov 1994 08:49:37 GMT"
         );
+        let read = parse("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(read, Some(Timestamp::from_secs(784_111_777)));
+        assert_eq!(parse("yesterday"), None);
     }
 }

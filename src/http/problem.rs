@@ -33,7 +33,7 @@ impl ApiError {
         Self::new(Code::BadRequest, detail.to_string())
     }
 
-    fn retry_after(mut self, wait: Duration) -> Self {
+    pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }

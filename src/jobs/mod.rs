@@ -2,6 +2,7 @@
 //! any time, and a run that fails is tried again at the next interval.
 
 mod own_certificate;
+mod publish_crls;
 mod settle_feed;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use own_certificate::{OwnCertificateFile, RenewOwnCertificate};
+pub use publish_crls::{publish_crls, publish_crls_every};
 pub use settle_feed::SettleFeed;
 
 /// Why a run failed; goes to the log.

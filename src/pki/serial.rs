@@ -35,6 +35,24 @@ impl Serial {
         Ok(Self(magnitude.to_vec()))
     }
 
+    /// From decimal digits alone, as some tools print it; `None` for anything else, zero, and more than 20 bytes.
+    pub fn from_decimal(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.is_empty() || text.len() > 49 || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let mut magnitude = [0_u8; 24];
+        for digit in text.bytes() {
+            let mut carry = u32::from(digit - b'0');
+            for byte in magnitude.iter_mut().rev() {
+                carry += u32::from(*byte) * 10;
+                *byte = carry as u8;
+                carry >>= 8;
+            }
+        }
+        Self::from_bytes(&magnitude).ok()
+    }
+
     /// The magnitude, big-endian.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -110,6 +128,26 @@ mod tests {
             let serial = Serial::draw(&random);
             assert_eq!(serial.as_bytes().len(), 16);
             assert!((1..0x80).contains(&serial.as_bytes()[0]));
+        }
+    }
+
+    #[test]
+    fn a_serial_in_decimal_is_the_same_number() {
+        let largest = (u128::MAX).to_string();
+        assert_eq!(Serial::from_decimal(&largest), "ff".repeat(16).parse().ok());
+        assert_eq!(Serial::from_decimal("2587"), "0a1b".parse().ok());
+        // 2^160 - 1 has 49 digits; one more is 21 bytes.
+        let limit = "1461501637330902918203684832716283019655932542975";
+        assert_eq!(Serial::from_decimal(limit), "ff".repeat(20).parse().ok());
+        for bad in [
+            "",
+            "0",
+            "12a",
+            "-1",
+            "1461501637330902918203684832716283019655932542976",
+            &"9".repeat(60),
+        ] {
+            assert_eq!(Serial::from_decimal(bad), None, "{bad}");
         }
     }
 

@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod certificates;
 mod clients;
+mod crl;
 mod enroll;
 mod error;
 mod failures;
@@ -12,6 +13,7 @@ mod hosts;
 mod issue;
 pub mod metrics;
 mod names;
+mod ocsp;
 mod own;
 mod renew;
 mod requests;
@@ -26,12 +28,14 @@ use crate::model::{IdentityKind, Labels, Profile};
 use crate::pki::San;
 use crate::store::Store;
 
+pub use crate::ca::OcspAnswer;
 pub use crate::store::{AuditFilter, Progress, Withdrawn};
 
 pub use access::{
     AccessError, Admin, Anyone, Authorized, Caller, HostItself, Level, Operator, Peer, Renewer, Viewer,
 };
 pub use certificates::CertificateError;
+pub use crl::{CRL_EVERY, CrlPublishError, Published};
 pub use enroll::{Application, EnrollError, Enrollment};
 pub use error::ServiceError;
 pub use feed::{AppliedError, FollowError, Follower, KnownError, Sealed, Told};
@@ -68,6 +72,8 @@ pub struct Service {
     tokens: token_cache::TokenCache,
     failures: failures::Failures,
     feed: feed::Feed,
+    lists: crl::Lists,
+    responders: ocsp::Responders,
     metrics: metrics::Metrics,
 }
 
@@ -89,6 +95,8 @@ impl Service {
             tokens: token_cache::TokenCache::default(),
             failures: failures::Failures::default(),
             feed: feed::Feed::default(),
+            lists: crl::Lists::default(),
+            responders: ocsp::Responders::default(),
             metrics: metrics::Metrics::default(),
         }
     }
@@ -119,7 +127,7 @@ impl Service {
     /// The store's.
     pub async fn ready(&self) -> Result<Vec<String>, ServiceError> {
         self.store.ready().await?;
-        let mut reasons = Vec::new();
+        let mut reasons = self.crl_reasons();
         if let Some((number, since)) = self.unsettled().await? {
             reasons.push(format!(
                 "restored from a backup at {since} (feed {number}): revocations made after that backup are lost until \

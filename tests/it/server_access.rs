@@ -141,6 +141,8 @@ fn routes(host: &Credentials) -> Vec<Route> {
         route("GET", "/v1/whoami", "/v1/whoami", None, Who::AnyIdentity),
         route("GET", "/ca.pem", "/ca.pem", None, Who::Public),
         route("GET", "/issuers/{file}", "/issuers/hosts.crt", None, Who::Public),
+        route("GET", "/crl/{file}", "/crl/hosts.crl", None, Who::Public),
+        route("POST", "/ocsp", "/ocsp", Some(json!({})), Who::Public),
         route("GET", "/healthz", "/healthz", None, Who::Public),
         route("GET", "/readyz", "/readyz", None, Who::Public),
         route("GET", "/metrics", "/metrics", None, Who::Public),

@@ -437,6 +437,57 @@ fn a_backup_made_while_serving_comes_back_whole() {
     assert_eq!(server.terminate().0, Some(0));
 }
 
+impl Site {
+    /// The number of the CRL of clients, once one is published.
+    fn crl_number(&self, server: &Daemon) -> u64 {
+        let fetch = format!(
+            "curl -sS --fail-with-body --cacert data/admin/ca.pem -o crl.pem https://{}/crl/clients.pem",
+            server.address
+        );
+        for _ in 0..150 {
+            if self.0.try_run(&fetch).ok {
+                let said = self.0.run("openssl crl -in crl.pem -noout -crlnumber").text;
+                let digits = said.trim().rsplit_once("0x").expect("crlNumber=0x...").1;
+                return u64::from_str_radix(digits, 16).unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("no CRL is published");
+    }
+}
+
+#[test]
+fn no_number_is_used_twice_after_a_restoration() {
+    let site = Site::new();
+    site.init();
+    let server = site.start("data", "pass");
+    site.crl_number(&server);
+    site.server("backup copy --data-dir data");
+    let before = site.crl_number(&server);
+    assert_eq!(site.curl(&server, "", "/v1/feed/applied")["number"], 0);
+    let root = format!(
+        "curl -sS --fail-with-body --cacert data/admin/ca.pem https://{}/crl/root.pem",
+        server.address
+    );
+    assert!(site.0.run(&root).text.contains("BEGIN X509 CRL"));
+    assert_eq!(server.terminate().0, Some(0));
+    site.server("restore copy --data-dir back");
+    let server = site.start("back", "pass");
+    let head = site.curl(&server, "", "/v1/feed/applied")["number"]
+        .as_u64()
+        .unwrap();
+    assert!(head >= 1_000_000, "{head}");
+    // There is no host to ask: it settles by itself.
+    let after = site.crl_number(&server);
+    assert!(after > before + 500_000_000, "{before} {after}");
+    let audit = site.curl(&server, "", "/v1/audit?after=0").to_string();
+    assert!(
+        audit.contains("feed.restore") && audit.contains("feed.settle"),
+        "{audit}"
+    );
+    assert_eq!(server.terminate().0, Some(0));
+}
+
 #[test]
 fn a_backup_that_was_damaged_or_changed_is_not_restored() {
     let site = Site::new();

@@ -18,8 +18,8 @@ use super::layout::{Layout, ROOT, issuer_names};
 use crate::base::encoding::hex;
 use crate::base::{Clock, SystemClock, Timestamp};
 use crate::model::audit::{Actor, Event};
-use crate::store::Store;
 use crate::store::sqlite::{self, Missing, SqliteStore};
+use crate::store::{FeedStore, Store};
 use crate::sys::Files;
 
 /// The manifest's name. It is written last: a backup without one is not whole.
@@ -168,6 +168,10 @@ pub fn restore(args: &BackupArgs) -> anyhow::Result<()> {
     println!(
         "  Certificates issued after it are not known to this server: their holders have to enrol again."
     );
+    println!(
+        "  What was revoked after it is asked back from the hosts. Until all of them were heard, no CRL is published\n  \
+           (dockwarden crl settle ends the waiting) and /readyz says degraded."
+    );
     Ok(())
 }
 
@@ -223,9 +227,14 @@ async fn note(layout: &Layout, manifest: &Manifest) -> anyhow::Result<()> {
         source: None,
         detail: BTreeMap::new(),
     };
-    let noted = store.append_audit(event).await;
+    // What was revoked after the backup is lost until hosts give it back: numbers go on beyond all that were given out.
+    let done = async {
+        store.append_audit(event).await?;
+        store.restored(Actor::System, SystemClock.now()).await
+    };
+    let done = done.await;
     store.close().await;
-    Ok(noted?)
+    Ok(done.map(drop)?)
 }
 
 /// Copies a file for its owner alone, durably, and measures it on the way.

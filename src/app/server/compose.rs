@@ -10,12 +10,14 @@ use tokio_util::task::TaskTracker;
 
 use super::config::Config;
 use super::layout::{Layout, ROOT};
+use crate::base::limits::CRL_BYTES_MAX;
 use crate::base::{Clock, SecretString, SystemClock, SystemRandom};
 use crate::ca::{Issuer, IssuerUrls};
 use crate::http::{self, Grace, Plain, Tls};
 use crate::jobs::{self, OwnCertificateFile, RenewOwnCertificate, SettleFeed};
 use crate::keys::file;
 use crate::model::IssuerKind;
+use crate::pki::crl::Crl;
 use crate::service::{Authority, Service};
 use crate::store::sqlite::{Missing, SqliteStore};
 use crate::sys::Lock;
@@ -97,6 +99,20 @@ impl Running {
     }
 }
 
+/// The root's CRL was signed where its key is. Servers made by the first release have none.
+fn show_root_crl(config: &Config, service: &Service) {
+    let path = config.layout.crl(ROOT);
+    let files = config.layout.files();
+    if !files.exists(&path) {
+        return;
+    }
+    let read = files.read(&path, CRL_BYTES_MAX).map_err(|e| e.to_string());
+    let crl = read.and_then(|bytes| Crl::parse_pem_or_der(bytes).map_err(|e| e.to_string()));
+    if let Err(error) = crl.and_then(|crl| service.show_root_crl(crl).map_err(|e| e.to_string())) {
+        tracing::error!(path = %path.display(), error, "the root's CRL is not published");
+    }
+}
+
 /// Starts everything. Returns once requests are answered.
 pub async fn start(config: &Config, passphrase: &SecretString, sockets: Sockets) -> anyhow::Result<Running> {
     let lock = config.layout.lock()?;
@@ -116,11 +132,13 @@ pub async fn start(config: &Config, passphrase: &SecretString, sockets: Sockets)
     };
     let own = file.load_or_issue(&service).await?;
     let (renewal, identity) = RenewOwnCertificate::new(Arc::clone(&service), file, own)?;
+    show_root_crl(config, &service);
     service.note("server.start", VERSION).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(jobs::run(Arc::new(renewal), stop.clone()));
     let settling = SettleFeed::new(Arc::clone(&service));
     tasks.spawn(jobs::run(Arc::new(settling), stop.clone()));
+    tasks.spawn(jobs::publish_crls(Arc::clone(&service), stop.clone()));
     let grace = Grace {
         host: config.settings.host.renew_grace,
         client: config.settings.client.renew_grace,

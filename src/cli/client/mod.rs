@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{Error, World};
+use crate::model::IdentityKind;
 use crate::pki::IdentityName;
 use home::Home;
 
@@ -41,6 +42,18 @@ pub enum Command {
     Env(env::Env),
     /// List every client the server knows
     Ls(ls::Ls),
+    /// Revoke all certificates of a client, for good: no host accepts them any more
+    Revoke(Revoke),
+}
+
+/// Arguments of `client revoke`.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// Its name; your own, if you are no operator
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    options: super::revoke::Options,
 }
 
 /// Which of the clients enrolled on this machine.
@@ -100,6 +113,7 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
         Command::Contexts(args) => sync::run(args, world).await,
         Command::Env(args) => env::run(args, world).await,
         Command::Ls(args) => ls::run(args, world).await,
+        Command::Revoke(args) => args.options.revoke(&args.name, IdentityKind::Client, world).await,
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod ca;
 mod certificates;
 mod clients;
+mod crl;
 mod enroll;
 mod feed;
 mod health;
@@ -17,6 +18,7 @@ mod tokens;
 mod whoami;
 
 use axum::Router;
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -50,6 +52,9 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(whoami::whoami))
         .routes(routes!(ca::ca_pem))
         .routes(routes!(ca::issuer))
+        .routes(routes!(crl::crl))
+        .routes(routes!(crl::ocsp))
+        .route("/ocsp/{*request}", get(crl::ocsp_get))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
@@ -60,6 +65,9 @@ pub(super) fn plain() -> Router<Api> {
     OpenApiRouter::new()
         .routes(routes!(ca::ca_pem))
         .routes(routes!(ca::issuer))
+        .routes(routes!(crl::crl))
+        .routes(routes!(crl::ocsp))
+        .route("/ocsp/{*request}", get(crl::ocsp_get))
         .routes(routes!(health::healthz))
         .routes(routes!(metrics::metrics))
         .into()

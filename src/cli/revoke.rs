@@ -1,0 +1,209 @@
+//! What `cert revoke`, `client revoke` and `host revoke` share: asking, revoking, and waiting for who has applied it.
+
+use std::io::{BufRead, IsTerminal};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::profile::Connection;
+use super::{Error, World, text};
+use crate::base::{Span, Timestamp};
+use crate::client::Client;
+use crate::model::IdentityKind;
+use crate::pki::RevocationReason;
+use crate::wire::{Applied, AppliedQuery, MissingHost, RevokeRequest, Revoked};
+
+/// How long one question about who has applied it stands, seconds.
+const ASK_SECONDS: u64 = 1;
+/// Cells of the progress bar.
+const BAR_CELLS: u64 = 20;
+
+/// Options of everything that revokes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Why: keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or unspecified
+    #[arg(long, value_name = "REASON", default_value = "unspecified")]
+    pub reason: RevocationReason,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How long to wait for hosts to apply it; 0s not at all
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    wait: Span,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+impl Options {
+    /// Asks on a terminal, unless `--yes`; goes ahead where nobody could answer.
+    pub fn confirm(&self, what: &str) -> Result<(), Error> {
+        let input = std::io::stdin();
+        if self.yes || !input.is_terminal() || !std::io::stderr().is_terminal() {
+            return Ok(());
+        }
+        eprint!("Revoke {what}? There is no way back. [y/N] ");
+        let mut answer = String::new();
+        input.lock().read_line(&mut answer)?;
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        Err(Error::Found("nothing was revoked".to_owned()))
+    }
+
+    /// Revokes all certificates of a host or client.
+    pub async fn revoke(&self, name: &str, profile: IdentityKind, world: &mut World) -> Result<u8, Error> {
+        self.confirm(&format!("all certificates of the {profile} {name}"))?;
+        let client = self.connection.client(world).await?;
+        let request = RevokeRequest {
+            reason: self.reason,
+            profile: Some(profile),
+        };
+        let revoked = client.revoke_identity(name, &request).await?;
+        self.report(&client, &revoked, world).await?;
+        Ok(0)
+    }
+
+    /// Says what was revoked, waits for the hosts, and says who has applied it.
+    pub async fn report(&self, client: &Client, revoked: &Revoked, world: &mut World) -> Result<(), Error> {
+        world.say(summary(revoked))?;
+        let started = world.clock.now();
+        let applied = self.wait_for_hosts(client, revoked, world).await;
+        world.progress("");
+        let took = world.clock.now().since(started);
+        let Some(applied) = applied else {
+            let before = &revoked.applied;
+            world.say(format!(
+                "  {} of {} hosts had applied it",
+                before.applied, before.hosts
+            ))?;
+            world.note("  This certificate may not ask any further: a viewer can (dockwarden cert inspect).");
+            return Ok(());
+        };
+        for line in outcome(&applied, took, world.clock.now()) {
+            world.say(line)?;
+        }
+        Ok(())
+    }
+
+    /// `None` when the server does not answer this caller: it has just revoked itself, or is no viewer.
+    async fn wait_for_hosts(&self, client: &Client, revoked: &Revoked, world: &World) -> Option<Applied> {
+        let started = world.clock.now();
+        let ask = |wait| AppliedQuery {
+            number: Some(revoked.feed),
+            wait: Some(wait),
+        };
+        let waiting = async {
+            loop {
+                let applied = client.applied(&ask(ASK_SECONDS)).await.ok()?;
+                if applied.applied == applied.hosts {
+                    return Some(applied);
+                }
+                world.progress(&bar(&applied, world.clock.now().since(started)));
+            }
+        };
+        match tokio::time::timeout(self.wait.0, waiting).await {
+            Ok(applied) => applied,
+            Err(_) => client.applied(&ask(0)).await.ok(),
+        }
+    }
+}
+
+fn summary(revoked: &Revoked) -> String {
+    let count = revoked.revoked.len();
+    let noun = if count == 1 { "certificate" } else { "certificates" };
+    match revoked.repeated {
+        true => format!("{count} {noun} had been revoked before (feed {})", revoked.feed),
+        false => format!("revoked {count} {noun} (feed {})", revoked.feed),
+    }
+}
+
+fn bar(applied: &Applied, passed: Duration) -> String {
+    let cells = applied.applied * BAR_CELLS / applied.hosts.max(1);
+    let full = "█".repeat(cells as usize);
+    let rest = "░".repeat((BAR_CELLS - cells) as usize);
+    format!(
+        "  {full}{rest} {} of {} hosts refuse it ({:.1} s)",
+        applied.applied,
+        applied.hosts,
+        passed.as_secs_f64()
+    )
+}
+
+fn outcome(applied: &Applied, took: Duration, now: Timestamp) -> Vec<String> {
+    let mut first = format!(
+        "  applied on {} of {} hosts ({:.2} s)",
+        applied.applied,
+        applied.hosts,
+        took.as_secs_f64()
+    );
+    match applied.cut {
+        0 => {}
+        1 => first.push_str("; 1 open connection cut"),
+        cut => first.push_str(&format!("; {cut} open connections cut")),
+    }
+    let mut lines = vec![first];
+    lines.extend(applied.missing.iter().map(|host| missing(host, now)));
+    let unnamed = (applied.hosts - applied.applied).saturating_sub(applied.missing.len() as u64);
+    if unnamed > 0 {
+        lines.push(format!("  and {unnamed} more"));
+    }
+    lines
+}
+
+fn missing(host: &MissingHost, now: Timestamp) -> String {
+    let name = &host.name;
+    let seen = match host.last_seen {
+        Some(seen) => format!("last heard of {}", text::relative(seen, now)),
+        None => "was never heard of".to_owned(),
+    };
+    let then = match (host.applied, host.denies_from) {
+        (None, _) => "its agent does not follow revocations, it goes on accepting".to_owned(),
+        (_, Some(from)) if from <= now => "refuses every remote client until it is back".to_owned(),
+        (_, Some(from)) => format!("refuses every remote client from {from} on"),
+        (_, None) => "goes on accepting until it is back (on_stale = allow)".to_owned(),
+    };
+    format!("  {name} {seen}: {then}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str, applied: Option<u64>, denies_from: Option<i64>) -> MissingHost {
+        MissingHost {
+            name: name.to_owned(),
+            applied,
+            last_seen: Some(Timestamp::from_secs(1_000_000)),
+            denies_from: denies_from.map(Timestamp::from_secs),
+        }
+    }
+
+    #[test]
+    fn who_has_not_applied_it_is_named_with_what_it_does_meanwhile() {
+        let now = Timestamp::from_secs(1_000_000 + 3 * 3600);
+        let applied = Applied {
+            number: 319,
+            hosts: 45,
+            applied: 41,
+            cut: 3,
+            missing: vec![
+                host("web-17", Some(7), Some(1_000_000 + 4 * 3600)),
+                host("web-18", Some(7), Some(1_000_000 + 3600)),
+                host("web-19", None, None),
+            ],
+        };
+        let lines = outcome(&applied, Duration::from_millis(213), now);
+        assert_eq!(
+            lines[0],
+            "  applied on 41 of 45 hosts (0.21 s); 3 open connections cut"
+        );
+        assert!(
+            lines[1].contains("web-17") && lines[1].contains("from 1970-01-12T17:46:40Z on"),
+            "{}",
+            lines[1]
+        );
+        assert!(lines[2].contains("until it is back"), "{}", lines[2]);
+        assert!(lines[3].contains("does not follow"), "{}", lines[3]);
+        assert_eq!(lines[4], "  and 1 more");
+    }
+}
