@@ -155,10 +155,13 @@ impl Service {
     /// # Errors
     /// When it is not this root's.
     pub fn show_root_crl(&self, crl: Crl) -> Result<(), CrlError> {
+        let before = self.root_crl();
+        if before.is_some_and(|before| before.crl.der() == crl.der()) {
+            return Ok(());
+        }
         crl.verify(self.authority.root())?;
-        self.lists
-            .root
-            .store(Some(Arc::new(shown(crl, self.clock.now()))));
+        let signed_at = crl.this_update;
+        self.lists.root.store(Some(Arc::new(shown(crl, signed_at))));
         Ok(())
     }
 

@@ -258,7 +258,9 @@ async fn openssl_refuses_who_is_revoked_by_list_and_by_question() {
         bench.run(&format!("{verify} good.pem"));
         let refused = bench.refuse(&format!("{verify} bad.pem"));
         assert!(refused.contains("certificate revoked"), "{refused}");
-        // OpenSSL takes the answer's dates by its own clock: what it says of them is not what is asked here.
+        // OpenSSL warns between name and status when the dates are not those of its own clock.
+        let says =
+            |text: &str, status: &str| text.lines().any(|line| line.rsplit(' ').next() == Some(status));
         let ask = |form: &str, name: &str| {
             let line = format!(
                 "openssl ocsp -issuer issuer.pem -cert {name} -url http://{plain}/ocsp -noverify {form}"
@@ -268,16 +270,16 @@ async fn openssl_refuses_who_is_revoked_by_list_and_by_question() {
         };
         for form in ["", "-no_nonce", "-sha256"] {
             let (good, bad) = (ask(form, "good.pem"), ask(form, "bad.pem"));
-            assert!(good.contains("good.pem: good"), "{form}: {good}");
+            assert!(says(&good, "good") && !says(&good, "revoked"), "{form}: {good}");
             assert!(
-                bad.contains("bad.pem: revoked") && bad.contains("keyCompromise"),
+                says(&bad, "revoked") && bad.contains("keyCompromise"),
                 "{form}: {bad}"
             );
         }
         let by_serial =
             format!("openssl ocsp -issuer issuer.pem -serial 0x0a0b -url http://{plain}/ocsp -noverify");
         let said = bench.try_run(&by_serial);
-        assert!(said.text.contains("unknown"), "{}", said.text);
+        assert!(says(&said.text, "unknown"), "{}", said.text);
     });
     judged.await.unwrap();
     server.stop().await;

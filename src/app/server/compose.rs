@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -99,17 +100,32 @@ impl Running {
     }
 }
 
-/// The root's CRL was signed where its key is. Servers made by the first release have none.
-fn show_root_crl(config: &Config, service: &Service) {
-    let path = config.layout.crl(ROOT);
-    let files = config.layout.files();
-    if !files.exists(&path) {
+/// How often it is looked whether somebody has brought a new list of the root.
+const ROOT_CRL_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows the root's CRL as it is on disk, where `server root-crl` puts it: signed where the root's key is. Servers
+/// made by the first release have none.
+fn show_root_crl(layout: &Layout, service: &Service) {
+    let path = layout.crl(ROOT);
+    if !layout.files().exists(&path) {
         return;
     }
-    let read = files.read(&path, CRL_BYTES_MAX).map_err(|e| e.to_string());
+    let read = layout
+        .files()
+        .read(&path, CRL_BYTES_MAX)
+        .map_err(|e| e.to_string());
     let crl = read.and_then(|bytes| Crl::parse_pem_or_der(bytes).map_err(|e| e.to_string()));
     if let Err(error) = crl.and_then(|crl| service.show_root_crl(crl).map_err(|e| e.to_string())) {
-        tracing::error!(path = %path.display(), error, "the root's CRL is not published");
+        tracing::error!(path = %path.display(), error, "the root's CRL on disk is not published; the one before stays");
+    }
+}
+
+async fn keep_root_crl(layout: Layout, service: Arc<Service>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(ROOT_CRL_EVERY) => show_root_crl(&layout, &service),
+        }
     }
 }
 
@@ -132,13 +148,18 @@ pub async fn start(config: &Config, passphrase: &SecretString, sockets: Sockets)
     };
     let own = file.load_or_issue(&service).await?;
     let (renewal, identity) = RenewOwnCertificate::new(Arc::clone(&service), file, own)?;
-    show_root_crl(config, &service);
+    show_root_crl(&config.layout, &service);
     service.note("server.start", VERSION).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(jobs::run(Arc::new(renewal), stop.clone()));
     let settling = SettleFeed::new(Arc::clone(&service));
     tasks.spawn(jobs::run(Arc::new(settling), stop.clone()));
     tasks.spawn(jobs::publish_crls(Arc::clone(&service), stop.clone()));
+    tasks.spawn(keep_root_crl(
+        config.layout.clone(),
+        Arc::clone(&service),
+        stop.clone(),
+    ));
     let grace = Grace {
         host: config.settings.host.renew_grace,
         client: config.settings.client.renew_grace,
