@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dockwarden::agent::daemon::engine::RealEngines;
 use dockwarden::agent::daemon::facts::{DaemonState, Layout};
-use dockwarden::agent::daemon::look::{Look, RealLook, Sought};
+use dockwarden::agent::daemon::look::{KnownProgram, Look, RealLook, Sought};
 use dockwarden::agent::step::Served;
 use dockwarden::agent::{Probe, RealProbe};
 use dockwarden::sys::{Files, RealProcesses, RealPrograms, RealServices, RealUnits, Scope, UnitId, Units};
@@ -30,6 +30,7 @@ fn look_at(docker_socket: PathBuf, restart: Option<Vec<String>>) -> RealLook {
         services: Arc::new(RealServices::new(programs.clone())),
         programs,
         engines: Arc::new(RealEngines),
+        known: KnownProgram::default(),
     }
 }
 

@@ -20,6 +20,8 @@ use super::facts::{
 use crate::sys::units::Activity;
 use crate::sys::{Files, Process, Processes, Programs, ServiceState, Services, UnitId, UnitState, Units};
 
+pub use program::KnownProgram;
+
 /// What dockerd's program is called.
 const DOCKERD: &str = "dockerd";
 /// The unit that it is by default, in every distribution and for every user.
@@ -80,6 +82,8 @@ pub struct RealLook {
     pub programs: Arc<dyn Programs>,
     /// Docker's socket.
     pub engines: Arc<dyn Engines>,
+    /// What was found before.
+    pub known: KnownProgram,
 }
 
 /// Who starts it, with what that manager says of it.

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::agent::config::CONFIG_PATH;
 use crate::agent::daemon::engine::{Engines, RealEngines};
-use crate::agent::daemon::look::{RealLook, Sought};
+use crate::agent::daemon::look::{KnownProgram, RealLook, Sought};
 use crate::agent::daemon::{Dockerd, RealDockerd};
 use crate::agent::{Config, Front, Probe, RawConfig, RemoteServer, TokenSource, World, token};
 use crate::app::config::{self, Variable};
@@ -182,6 +182,7 @@ pub fn dockerd(config: &Config) -> Arc<dyn Dockerd> {
         services: Arc::clone(&services),
         programs: Arc::clone(&programs),
         engines: Arc::clone(&engines),
+        known: KnownProgram::default(),
     };
     Arc::new(RealDockerd {
         look: Arc::new(look),

@@ -13,8 +13,7 @@ const PID_FILE: &str = "/var/run/docker.pid";
 /// What a rootless dockerd runs below; it forwards ports into its network namespace.
 const ROOTLESSKIT: &str = "rootlesskit";
 /// What `agent.toml` needs where nothing is found.
-const SET_RESTART: &str =
-    "set restart = [\"PROGRAM\", \"ARGUMENT\"] in agent.toml to the command that restarts it";
+const SET_RESTART: &str = "set restart_command in agent.toml to what restarts it";
 /// The longest command line that is shown, characters.
 const SHOWN_CHARS_MAX: usize = 200;
 

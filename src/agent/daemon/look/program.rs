@@ -1,11 +1,12 @@
 //! The program dockerd: where it is, which version, whether it can check its own configuration.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::super::facts::Program;
 use super::{DOCKERD, RealLook};
-use crate::sys::{CommandLine, Process, UnitState};
+use crate::sys::{CommandLine, Process, ProcessId, UnitState};
 
 /// How long it may take to say its version.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +22,26 @@ const USUAL: [&str; 4] = [
     "/snap/docker/current/bin/dockerd",
 ];
 
+/// What was found of the program of a running dockerd, so that it is not asked again in every pass. Asked again after
+/// a restart, and when its file was replaced.
+#[derive(Clone, Debug, Default)]
+pub struct KnownProgram(Arc<Mutex<Option<(Run, Program)>>>);
+
+/// One run of a program, before or after its file was replaced.
+type Run = (ProcessId, bool);
+
+impl KnownProgram {
+    fn held(&self) -> MutexGuard<'_, Option<(Run, Program)>> {
+        self.0.lock().expect("no panic while it is held")
+    }
+
+    fn of(&self, run: Run) -> Option<Program> {
+        let held = self.held();
+        let (known, program) = held.as_ref()?;
+        (*known == run).then(|| program.clone())
+    }
+}
+
 impl RealLook {
     /// What the process runs, or what would be started. The version is that of the file: after an upgrade, the next
     /// start is of that one.
@@ -29,7 +50,18 @@ impl RealLook {
         process: Option<&Process>,
         unit: Option<&UnitState>,
     ) -> Option<Program> {
-        let path = self.program_path(process, unit)?;
+        let run = process.map(|process| (process.id, process.program_replaced));
+        if let Some(known) = run.and_then(|run| self.known.of(run)) {
+            return Some(known);
+        }
+        let program = self.asked(self.program_path(process, unit)?).await;
+        if let Some(run) = run.filter(|_| program.version.is_some()) {
+            *self.known.held() = Some((run, program.clone()));
+        }
+        Some(program)
+    }
+
+    async fn asked(&self, path: PathBuf) -> Program {
         let said = self.ask(&path, "--version").await;
         let version = said.as_deref().and_then(version_in);
         let validates = match version.as_deref().and_then(major) {
@@ -40,11 +72,11 @@ impl RealLook {
                 help.is_some_and(|help| help.contains("--validate"))
             }
         };
-        Some(Program {
+        Program {
             path,
             version,
             validates,
-        })
+        }
     }
 
     fn program_path(&self, process: Option<&Process>, unit: Option<&UnitState>) -> Option<PathBuf> {

@@ -73,6 +73,31 @@ async fn a_distributions_docker_is_seen_whole() {
 }
 
 #[tokio::test]
+async fn the_program_is_asked_once_a_run_and_again_when_its_file_was_replaced() {
+    let bench = Bench::debian();
+    let (processes, machine) = (bench.processes.clone(), Arc::clone(&bench.machine));
+    let look = bench.real_look();
+    let asked = || {
+        machine
+            .asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|what| **what == "program")
+            .count()
+    };
+    look.look().await;
+    look.look().await;
+    assert_eq!(asked(), 1);
+    processes.change(62, |each| each.process.program_replaced = true);
+    look.look().await;
+    assert_eq!(asked(), 2);
+    processes.change(62, |each| each.process.id.start_ticks += 1);
+    let facts = look.look().await;
+    assert_eq!((asked(), facts.program.unwrap().validates), (3, true));
+}
+
+#[tokio::test]
 async fn a_drop_in_that_systemd_has_not_read_is_noticed() {
     for (path, expected) in [
         ("/etc/systemd/system/docker.service.d/50-dockwarden.conf", true),
@@ -104,10 +129,8 @@ async fn a_dockerd_that_does_not_run_is_not_spoken_to() {
         let facts = bench.look().await;
         assert_eq!((&facts.layout, &facts.state), (&docker_service(), &expected));
         assert_eq!(facts.starts_on_use(), expected == DaemonState::Stopped);
-        assert!(
-            machine.asked.lock().unwrap().is_empty(),
-            "a connection would start it"
-        );
+        let asked = machine.asked.lock().unwrap().clone();
+        assert_eq!(asked, ["program"], "a connection would start it");
         assert!(facts.engine.error.is_some() && facts.process.is_none());
         assert_eq!(facts.program.unwrap().path, Path::new("/usr/sbin/dockerd"));
     }
@@ -222,7 +245,7 @@ async fn who_cannot_be_restarted_is_refused_with_what_to_do() {
     );
     let facts = by_hand.look().await;
     assert!(
-        why(&facts).contains("process 70") && why(&facts).contains("set restart"),
+        why(&facts).contains("process 70") && why(&facts).contains("set restart_command"),
         "{}",
         why(&facts)
     );

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use super::super::Look;
-use super::super::{DOCKER_SERVICE, RealLook, Sought};
+use super::super::{DOCKER_SERVICE, KnownProgram, RealLook, Sought};
 use crate::agent::daemon::engine::Engines;
 use crate::agent::daemon::facts::{DaemonFacts, EngineFacts};
 use crate::base::Timestamp;
@@ -29,6 +29,7 @@ pub(super) struct Machine {
 #[async_trait]
 impl Programs for Machine {
     async fn run(&self, _: &CommandLine) -> Outcome {
+        self.asked.lock().unwrap().push("program");
         Outcome {
             ending: Ending::Exited(0),
             output_tail: "Docker version 28.5.2+dfsg4, build 3ef3c07\n".into(),
@@ -194,6 +195,7 @@ impl Bench {
             services: Arc::new(self.services),
             programs: Arc::clone(&self.machine) as _,
             engines: self.machine,
+            known: KnownProgram::default(),
         }
     }
 
