@@ -1,8 +1,10 @@
 // Judges certificates with Go's crypto/x509, the code that the docker CLI and dockerd verify with.
 //
 //	foreign -roots ca.pem -chain cert.pem -usage server|client [-name NAME] [-at RFC3339]
+//	foreign -crl clients.crl -issuer clients.pem -serial HEX
 //
-// Exit 0 when the chain verifies for that use, 1 when it does not (the reason on stderr), 2 on bad usage. It uses the
+// Exit 0 when the chain verifies for that use, or the CRL is good and does not list the serial; 3 when it lists it; 1 when
+// the chain or the CRL is not to be believed (the reason on stderr); 2 on bad usage. It uses the
 // standard library only.
 package main
 
@@ -27,7 +29,21 @@ func main() {
 	usage := flag.String("usage", "", "server or client")
 	name := flag.String("name", "", "DNS name or IP address that the leaf must be valid for")
 	at := flag.String("at", "", "the time to verify at (default: now)")
+	crl := flag.String("crl", "", "file with a CRL, PEM or DER")
+	issuer := flag.String("issuer", "", "file with the certificate of the CRL's issuer, PEM")
+	serial := flag.String("serial", "", "the serial to look up, hex")
 	flag.Parse()
+	if *crl != "" && *issuer != "" && *serial != "" && flag.NArg() == 0 {
+		listed, err := revoked(*crl, *issuer, *serial)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "foreign:", err)
+			os.Exit(1)
+		}
+		if listed {
+			os.Exit(3)
+		}
+		return
+	}
 	key, known := usages[*usage]
 	if *roots == "" || *chain == "" || !known || flag.NArg() > 0 {
 		flag.Usage()

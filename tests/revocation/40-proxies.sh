@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Step:  nginx with our lists, nginx with our OCSP responder, and HAProxy with our lists let alice in and refuse mallory
+# Limit: 180
+# Needs: 10
+source "$REPO/tests/lib/common.sh"
+source "$REPO/tests/lib/world.sh"
+world_use "$SUITE_DIR/world"
+cat "$W"/{clients,root}.crl.pem >"$STEP_DIR/crls.pem"
+cat "$W_ROOT" "$W/server/ca/clients.pem" >"$STEP_DIR/cas.pem"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$STEP_DIR/key.pem" -out "$STEP_DIR/cert.pem" \
+    -subj /CN=localhost -addext subjectAltName=DNS:localhost -days 1 2>/dev/null
+cat "$STEP_DIR/cert.pem" "$STEP_DIR/key.pem" >"$STEP_DIR/pair.pem"
+lists_port=$(free_port) ocsp_port=$(free_port) haproxy_port=$(free_port) partial_port=$(free_port)
+
+cat >"$STEP_DIR/nginx.conf" <<CONF
+daemon off;
+worker_processes 1;
+pid $STEP_DIR/nginx.pid;
+error_log $STEP_DIR/nginx-error.log info;
+events {}
+http {
+    access_log off;
+    client_body_temp_path $STEP_DIR/nginx-body;
+    proxy_temp_path $STEP_DIR/nginx-proxy;
+    fastcgi_temp_path $STEP_DIR/nginx-fastcgi;
+    uwsgi_temp_path $STEP_DIR/nginx-uwsgi;
+    scgi_temp_path $STEP_DIR/nginx-scgi;
+    ssl_certificate $STEP_DIR/cert.pem;
+    ssl_certificate_key $STEP_DIR/key.pem;
+    ssl_client_certificate $STEP_DIR/cas.pem;
+    ssl_verify_client on;
+    ssl_verify_depth 2;
+    ssl_session_tickets off;
+    ssl_session_cache off;
+    server {
+        listen 127.0.0.1:$lists_port ssl;
+        ssl_crl $STEP_DIR/crls.pem;
+        location / { return 200 "let in\n"; }
+    }
+    server {
+        listen 127.0.0.1:$partial_port ssl;
+        ssl_crl $W/clients.crl.pem;
+        location / { return 200 "let in\n"; }
+    }
+    server {
+        listen 127.0.0.1:$ocsp_port ssl;
+        ssl_ocsp leaf;
+        ssl_ocsp_responder http://$W_ADDRESS:$W_PLAIN_PORT/ocsp;
+        location / { return 200 "let in\n"; }
+    }
+}
+CONF
+cat >"$STEP_DIR/haproxy.cfg" <<CONF
+global
+    log stderr local0
+defaults
+    mode http
+    timeout client 10s
+    timeout server 10s
+    timeout connect 5s
+frontend lists
+    bind 127.0.0.1:$haproxy_port ssl crt $STEP_DIR/pair.pem ca-file $STEP_DIR/cas.pem crl-file $STEP_DIR/crls.pem verify required no-tls-tickets
+    http-request return status 200 content-type text/plain string "let in"
+CONF
+
+# dial PORT NAME
+dial() {
+    curl -sS --max-time 10 --cacert "$STEP_DIR/cert.pem" --cert "$W/clients/$2/cert.pem" --key "$W/clients/$2/key.pem" \
+        --resolve "localhost:$1:127.0.0.1" "https://localhost:$1/"
+}
+listens() { (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# let_in WHO PORT NAME, kept_out WHO PORT NAME
+let_in() { contains "$1 lets $3 in" "let in" "$(dial "$2" "$3" 2>&1 || true)"; }
+kept_out() {
+    local said
+    said=$(dial "$2" "$3" 2>&1 || true)
+    [[ $said != *"let in"* ]] || fail "$1 refuses $3" "$said"
+    grep -Eqi 'SSL certificate error|alert|revoked' <<<"$said" || fail "$1 refuses $3 for its certificate" "$said"
+    ok "$1 refuses $3"
+}
+
+start nginx nginx -e "$STEP_DIR/nginx-error.log" -c "$STEP_DIR/nginx.conf"
+start haproxy haproxy -db -f "$STEP_DIR/haproxy.cfg"
+for port in "$lists_port" "$ocsp_port" "$partial_port" "$haproxy_port"; do
+    wait_for 10 "port $port listens" listens "$port"
+done
+let_in "nginx with ssl_crl" "$lists_port" alice
+kept_out "nginx with ssl_crl" "$lists_port" mallory
+kept_out "nginx without the list of the root" "$partial_port" alice
+let_in "nginx with ssl_ocsp" "$ocsp_port" alice
+kept_out "nginx with ssl_ocsp" "$ocsp_port" mallory
+let_in "HAProxy with crl-file" "$haproxy_port" alice
+kept_out "HAProxy with crl-file" "$haproxy_port" mallory
