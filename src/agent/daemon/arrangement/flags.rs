@@ -154,7 +154,12 @@ fn parse_long(words: &[String], at: usize, long: &str, flags: &mut Vec<Flag>) ->
         || KEYS.iter().any(|(flag, _)| *flag == name)
         || name == "config-file"
         || name.starts_with("tls");
-    let next = words.get(at + 1).filter(|next| known || !next.starts_with('-'));
+    let negative = |word: &str| {
+        word.strip_prefix('-')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let next = words.get(at + 1);
+    let next = next.filter(|next| known || !next.starts_with('-') || negative(next));
     let (value, end, prefix) = match (joined, next) {
         (Some(value), _) => (value, at + 1, Some(format!("--{name}="))),
         (None, _) if switch => ("true", at + 1, None),

@@ -34,6 +34,7 @@ fn every_way_to_write_a_flag_is_read_as_pflag_reads_it() {
         ("--made-up 1", "made-up", "1"),
         ("--made-up", "made-up", "true"),
         ("--label -x", "label", "-x"),
+        ("--oom-score-adjust -500", "oom-score-adjust", "-500"),
         ("--tlscert=", "tlscert", ""),
     ];
     for (line, name, value) in rows {
