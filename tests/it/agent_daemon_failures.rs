@@ -500,3 +500,43 @@ async fn leaving_keeps_what_others_have_changed_since() {
     let left: serde_json::Value = serde_json::from_slice(&bench.disk.peek(CONFIG).unwrap()).unwrap();
     assert_eq!(left, serde_json::json!({ "log-level": "warn" }));
 }
+
+#[tokio::test]
+async fn a_host_that_is_taken_over_again_after_leaving_keeps_its_containers() {
+    let mut bench = Bench::with_dockerd(Starter::Systemd, "");
+    let containers = bench.dockerd().containers();
+    let (mut agent, _) = bench.join().await;
+    leave(&agent, bench.dockerd()).await;
+    // The engine still has live-restore on, and nothing tells the next one.
+    assert!(agent.pass().await.is_good());
+    assert_eq!(bench.dockerd().served(), Some(bench.serial()));
+    assert_eq!(bench.dockerd().containers(), containers);
+}
+
+#[tokio::test]
+async fn files_that_dockerd_does_not_start_with_are_not_given_back() {
+    use dockwarden::agent::daemon::leaving;
+    let mut bench = Bench::with_dockerd(Starter::Systemd, "");
+    // It runs, since nobody has restarted it: hosts are flags, too.
+    bench
+        .disk
+        .plant(CONFIG, b"{\"hosts\": [\"unix:///var/run/docker.sock\"]}\n");
+    let (agent, serial) = bench.join().await;
+    let sim = bench.dockerd();
+    let leaving = leaving::preview(agent.world(), sim).await.unwrap();
+    let error = leaving::leave(agent.world(), sim, &leaving).await.unwrap_err();
+    assert!(error.to_string().contains("left with ours"), "{error}");
+    assert_eq!(sim.served(), Some(serial), "it is not left down");
+}
+
+#[tokio::test]
+async fn a_directory_that_was_made_for_a_change_goes_with_it() {
+    let mut bench = Bench::with_dockerd(Starter::Systemd, "");
+    bench
+        .dockerd()
+        .sabotage(|s| s.exits = Some((3, "out of inodes".into())));
+    let mut agent = bench.start();
+    assert!(!agent.pass().await.is_good());
+    let names = bench.disk.peek_names("/etc/systemd/system");
+    assert!(!names.contains(&"docker.service.d".to_owned()), "{names:?}");
+}

@@ -252,6 +252,7 @@ async fn restore(world: &World, change: &Change) -> Result<(), StepError> {
             tracing::warn!(path = %path.display(), "something else has changed this file meanwhile: it is left as it is");
             Ok(())
         }
+        Ok(()) if change.after.is_none() => Ok(originals::remove_directories(world)?),
         other => other,
     }
 }

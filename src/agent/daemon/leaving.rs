@@ -39,6 +39,11 @@ pub enum LeavingError {
     /// dockerd, or who starts it.
     #[error("the files are as they were, but dockerd does not run with them: {0}")]
     Dockerd(String),
+    /// dockerd could not be started with what was found before us; it has ours again.
+    #[error(
+        "with the files as they were found dockerd does not start, so it was left with ours: {0}\ncorrect them (agent uninstall --dry-run shows them), then try again"
+    )]
+    Unstartable(String),
 }
 
 impl From<StepError> for LeavingError {
@@ -99,16 +104,14 @@ pub async fn leave(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> R
         }
     }
     if leaving.restarts {
-        restart(world, dockerd).await?;
+        if let Err(why) = restart(world, dockerd, Restart::Running).await {
+            return take_back(world, dockerd, leaving, why).await;
+        }
         for change in &leaving.changes {
             originals::write(world, change)?;
         }
     }
-    for directory in world.records().originals()?.directories.iter().rev() {
-        world.files.clean_temporaries(directory)?;
-        world.files.remove_if_empty(directory)?;
-    }
-    Ok(())
+    Ok(originals::remove_directories(world)?)
 }
 
 /// The change, but with live-restore left on where it is on now: dockerd stops the containers that it finds when it
@@ -137,9 +140,28 @@ fn keeping_containers(change: &Change) -> Change {
     }
 }
 
-async fn restart(world: &World, dockerd: &dyn Dockerd) -> Result<(), LeavingError> {
+/// What was found before us does not start: rather ours than a dockerd that is down.
+async fn take_back(
+    world: &World,
+    dockerd: &dyn Dockerd,
+    leaving: &Leaving,
+    why: String,
+) -> Result<(), LeavingError> {
+    for change in leaving.changes.iter().rev() {
+        originals::write(world, &change.clone().reversed())?;
+        if change.reload_units {
+            dockerd.reload_units().await.map_err(LeavingError::Dockerd)?;
+        }
+    }
+    match restart(world, dockerd, Restart::Whatever).await {
+        Ok(()) => Err(LeavingError::Unstartable(why)),
+        Err(again) => Err(LeavingError::Dockerd(format!("{why}\nnor with ours: {again}"))),
+    }
+}
+
+async fn restart(world: &World, dockerd: &dyn Dockerd, how: Restart) -> Result<(), String> {
     let began = world.clock.now();
-    let restarted = dockerd.restart(Restart::Running, RESTART_TIMEOUT).await;
+    let restarted = dockerd.restart(how, RESTART_TIMEOUT).await;
     let up = match restarted {
         Ok(()) => wait(world, dockerd).await,
         failed => failed,
@@ -148,9 +170,7 @@ async fn restart(world: &World, dockerd: &dyn Dockerd) -> Result<(), LeavingErro
         Ok(()) => Ok(()),
         Err(why) => {
             let lines = dockerd.explain(began).await;
-            Err(LeavingError::Dockerd(
-                format!("{why}\n{}", lines.join("\n")).trim().to_owned(),
-            ))
+            Err(format!("{why}\n{}", lines.join("\n")).trim().to_owned())
         }
     }
 }

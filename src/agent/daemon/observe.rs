@@ -144,10 +144,12 @@ pub async fn observe(
 /// The changes with live-restore turned on, when a restart would stop containers and that can be helped.
 fn keeping(facts: &DaemonFacts, arrangement: &Result<Arrangement, Refusal>) -> Option<Vec<Change>> {
     let engine = &facts.engine;
-    let helps = facts.state == DaemonState::Running
-        && engine.live_restore == Some(false)
-        && engine.swarm == Some(false);
+    let helps = facts.state == DaemonState::Running && engine.swarm == Some(false);
     let arrangement = arrangement.as_ref().ok().filter(|_| helps)?;
+    // What dockerd only has in memory ends with it: the one that comes must be told, too.
+    if engine.live_restore? && stays_on(arrangement) {
+        return None;
+    }
     // By flag it was somebody's decision, and a key beside the flag would keep dockerd from starting.
     if arrangement
         .argv
@@ -158,6 +160,12 @@ fn keeping(facts: &DaemonFacts, arrangement: &Result<Arrangement, Refusal>) -> O
     }
     let kept = with_live_restore(facts, arrangement)?;
     Some(kept.iter().map(Change::from).collect())
+}
+
+/// Whether the configuration file says so.
+fn stays_on(arrangement: &Arrangement) -> bool {
+    let json = DaemonJson::parse(&arrangement.config_path, Some(&arrangement.config));
+    json.is_ok_and(|json| json.get(LIVE_RESTORE) == Some(&true.into()))
 }
 
 /// The changes, and the key in the configuration file with the first of them that writes it.

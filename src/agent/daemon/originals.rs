@@ -126,6 +126,15 @@ pub(super) fn write(world: &World, change: &Change) -> Result<(), FileError> {
     }
 }
 
+/// Removes the directories that we made, where nothing is in them any more.
+pub(super) fn remove_directories(world: &World) -> Result<(), FileError> {
+    for directory in world.records().originals()?.directories.iter().rev() {
+        world.files.clean_temporaries(directory)?;
+        world.files.remove_if_empty(directory)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
