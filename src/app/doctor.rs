@@ -2,17 +2,20 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::agent::settings::Settings;
+use crate::agent::daemon::engine::RealEngines;
+use crate::agent::daemon::look::{Look, RealLook, Sought};
 use crate::agent::doctor::examine::{ClientPlaces, Places, examine};
 use crate::agent::doctor::{Finding, Severity, diagnose, worst};
 use crate::base::SystemClock;
-use crate::sys::{Files, RealHost, RealPrograms};
+use crate::sys::{Files, Programs, RealHost, RealProcesses, RealPrograms, RealServices, RealUnits};
 
 /// Exit code for a wrong command line: what `clap` says elsewhere, 2, means a warning here. As in `sysexits.h`.
 pub const USAGE: u8 = 64;
@@ -93,23 +96,41 @@ fn look(arguments: &Arguments) -> anyhow::Result<Vec<Finding>> {
         .load_if_any()
         .map(|c| c.map_err(|e| format!("{e:#}")));
     let configured = config.as_ref().and_then(|config| config.as_ref().ok());
-    let socket = configured.map_or_else(
-        || PathBuf::from(DOCKER_SOCKET),
-        |config| config.docker_socket.clone(),
-    );
+    let configured = configured.map(|config| config.docker_socket.clone());
+    let socket = configured.or_else(|| arguments.settings.docker_socket());
+    let socket = socket.unwrap_or_else(|| DOCKER_SOCKET.into());
     super::agent::block_on(async {
+        let facts = dockerd(&socket).look().await;
         let places = Places {
-            facts: None,
+            facts: Some(facts),
             socket,
             config,
             client: client_places(),
             files: Files::system(),
             host: &RealHost,
             programs: &RealPrograms,
+            processes: &RealProcesses,
             clock: &SystemClock,
         };
         diagnose(&examine(places).await)
     })
+}
+
+/// The dockerd that answers this socket. How it is restarted does not matter here.
+fn dockerd(socket: &Path) -> RealLook {
+    let programs: Arc<dyn Programs> = Arc::new(RealPrograms);
+    RealLook {
+        sought: Sought {
+            docker_socket: socket.to_owned(),
+            restart: None,
+        },
+        files: Files::system(),
+        processes: Arc::new(RealProcesses),
+        units: Arc::new(RealUnits::new(Arc::clone(&programs))),
+        services: Arc::new(RealServices::new(Arc::clone(&programs))),
+        programs,
+        engines: Arc::new(RealEngines),
+    }
 }
 
 fn client_places() -> ClientPlaces {

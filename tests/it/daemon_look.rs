@@ -17,7 +17,7 @@ use crate::support::pki::{Fleet, Signed};
 
 const DOCKERD: &str = "/usr/sbin/dockerd";
 
-fn look_at(docker_socket: PathBuf, restart: Option<Vec<String>>) -> RealLook {
+pub fn look_at(docker_socket: PathBuf, restart: Option<Vec<String>>) -> RealLook {
     let programs = Arc::new(RealPrograms);
     RealLook {
         sought: Sought {
@@ -35,7 +35,7 @@ fn look_at(docker_socket: PathBuf, restart: Option<Vec<String>>) -> RealLook {
 }
 
 /// A dockerd of the test's own; ended, with all it made, when dropped.
-struct Daemon {
+pub struct Daemon {
     dir: tempfile::TempDir,
     child: Child,
 }
@@ -46,7 +46,7 @@ impl Daemon {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the test is about this very program")]
-    fn start(dir: tempfile::TempDir, arguments: &[&str]) -> Self {
+    pub fn start(dir: tempfile::TempDir, arguments: &[&str]) -> Self {
         let path = |name: &str| dir.path().join(name).display().to_string();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new(DOCKERD)
@@ -70,7 +70,7 @@ impl Daemon {
     }
 
     /// Once it answers.
-    async fn answering(self, look: &RealLook) -> Self {
+    pub async fn answering(self, look: &RealLook) -> Self {
         for _ in 0..300 {
             if look.engines.ping(&look.sought.docker_socket).await.is_ok() {
                 return self;
@@ -101,7 +101,7 @@ impl Drop for Daemon {
     }
 }
 
-fn can_run_dockerd() -> bool {
+pub fn can_run_dockerd() -> bool {
     let possible = Path::new(DOCKERD).exists() && rustix::process::geteuid().is_root();
     if !possible {
         eprintln!("SKIPPED: {DOCKERD} and root are needed to look at a real dockerd");
@@ -113,7 +113,7 @@ fn can_run_dockerd() -> bool {
     clippy::disallowed_methods,
     reason = "scratch files of a test need no durability"
 )]
-fn put(path: &Path, contents: impl AsRef<[u8]>) -> String {
+pub fn put(path: &Path, contents: impl AsRef<[u8]>) -> String {
     std::fs::write(path, contents).unwrap();
     path.display().to_string()
 }
@@ -132,7 +132,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// `cert.pem`, `key.pem` and `ca.pem` for dockerd.
-fn write_pair(directory: &Path, fleet: &Fleet, leaf: &Signed) -> [String; 3] {
+pub fn write_pair(directory: &Path, fleet: &Fleet, leaf: &Signed) -> [String; 3] {
     let chain: String = leaf.chain().iter().map(|der| pem("CERTIFICATE", der)).collect();
     [
         put(&directory.join("cert.pem"), chain),
@@ -144,7 +144,7 @@ fn write_pair(directory: &Path, fleet: &Fleet, leaf: &Signed) -> [String; 3] {
     ]
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

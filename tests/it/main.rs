@@ -14,6 +14,7 @@ mod cli_revoke;
 mod client;
 mod daemon_look;
 mod deploy_samples;
+mod doctor;
 mod foreign_readers;
 mod gate_access;
 mod gate_requests;

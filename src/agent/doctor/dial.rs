@@ -27,6 +27,8 @@ pub enum Owner {
     Dockerd,
     /// A socket unit that hands the port to dockerd.
     Socket(String),
+    /// A dockerd beside the one that is meant: its process.
+    AnotherDockerd(u32),
     /// Our gate.
     Gate,
     /// Nobody that is known: the agent was told to dial it.

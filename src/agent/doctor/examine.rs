@@ -3,6 +3,7 @@
 mod agent;
 mod client;
 mod settings;
+mod stray;
 mod tls;
 
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use crate::agent::desired::{Desired, reachable};
 use crate::base::Clock;
 use crate::model::Mode;
 use crate::pki::San;
-use crate::sys::{CommandLine, Files, Host, Programs, inspect};
+use crate::sys::{CommandLine, Files, Host, Processes, Programs, inspect};
 
 pub use client::ClientPlaces;
 
@@ -32,7 +33,7 @@ const DATA_ROOT: &str = "/var/lib/docker";
 pub struct Places<'a> {
     /// The agent's configuration: `None` when there is none, `Err` when it cannot be used.
     pub config: Option<Result<Config, String>>,
-    /// What was found of dockerd; `None`: there is none.
+    /// What was found of dockerd by its socket; `None`: nobody looked.
     pub facts: Option<DaemonFacts>,
     /// Where docker.sock is.
     pub socket: PathBuf,
@@ -44,6 +45,8 @@ pub struct Places<'a> {
     pub host: &'a dyn Host,
     /// For `dockerd --validate`.
     pub programs: &'a dyn Programs,
+    /// The processes of the machine.
+    pub processes: &'a dyn Processes,
     /// Time.
     pub clock: &'a dyn Clock,
 }
@@ -80,12 +83,14 @@ impl Unseen {
 /// Looks at everything.
 pub async fn examine(mut places: Places<'_>) -> Examined {
     let mut unseen = Unseen::default();
+    let mut others = Vec::new();
     if let Some(facts) = &mut places.facts {
+        others = stray::adopt(facts, &places.socket, places.processes, &places.files);
         hide_refusal(facts, &places.socket, &mut unseen);
     }
-    let ports = ports(&places).await;
+    let ports = ports(&places, &others).await;
     let agent = agent::look(&places, &mut unseen);
-    let docker = match places.facts.clone() {
+    let docker = match places.facts.clone().filter(is_installed) {
         Some(facts) => Some(docker(facts, &places, &mut unseen).await),
         None => None,
     };
@@ -100,6 +105,11 @@ pub async fn examine(mut places: Places<'_>) -> Examined {
         agent,
         unseen: unseen.0,
     }
+}
+
+/// Whether there is a dockerd at all, be it only its program.
+fn is_installed(facts: &DaemonFacts) -> bool {
+    facts.process.is_some() || facts.unit.is_some() || facts.program.is_some()
 }
 
 /// An engine that this user may not ask is not one that does not answer.
@@ -171,7 +181,7 @@ async fn validate(facts: &DaemonFacts, words: &[String], places: &Places<'_>) ->
 }
 
 /// Every port of dockerd, of its socket unit, and of what the agent looks at, each once.
-async fn ports(places: &Places<'_>) -> Vec<Port> {
+async fn ports(places: &Places<'_>, others: &[(SocketAddr, u32)]) -> Vec<Port> {
     let mut wanted: Vec<(SocketAddr, Owner)> = Vec::new();
     let mut want = |address: SocketAddr, owner: Owner| {
         let same = |(known, _): &(SocketAddr, Owner)| reachable(*known) == reachable(address);
@@ -197,6 +207,9 @@ async fn ports(places: &Places<'_>) -> Vec<Port> {
                 None => {}
             }
         }
+    }
+    for (address, pid) in others.iter().filter(|(address, _)| is_api(*address)) {
+        want(*address, Owner::AnotherDockerd(*pid));
     }
     if let Some(Ok(config)) = &places.config
         && let Some(address) = agent::dialled(config)

@@ -252,7 +252,10 @@ fn line_of(contents: &str, text: &str) -> Option<usize> {
 pub fn place(facts: &DaemonFacts, text: &str) -> String {
     match locate(facts, text) {
         Some((path, line)) => format!("{}, line {line}", path.display()),
-        None => "what starts dockerd (systemctl cat docker)".to_owned(),
+        None => match (&facts.unit, &facts.process) {
+            (None, Some(process)) => format!("whatever starts dockerd (ps -fp {})", process.pid),
+            _ => "what starts dockerd (systemctl cat docker)".to_owned(),
+        },
     }
 }
 

@@ -35,6 +35,12 @@ const fn variable(name: &'static str, key: &'static str) -> Variable {
     Variable { name, key }
 }
 
+/// The value of the variable that sets a key.
+fn variable_of(key: &str) -> Option<String> {
+    let variable = VARIABLES.iter().find(|variable| variable.key == key)?;
+    config::environment(variable.name).filter(|text| !text.is_empty())
+}
+
 /// Settings that every command takes.
 #[derive(Debug, Default, Args)]
 pub struct Settings {
@@ -86,11 +92,17 @@ impl Settings {
     /// The same, for a command that also works where no agent was ever set up: `None` when nobody said anything about
     /// one, neither in a file nor in the environment nor by flag.
     pub fn load_if_any(&self) -> Option<anyhow::Result<Config>> {
-        let named = self.config.is_some() || Files::system().exists(CONFIG_PATH.as_ref());
-        let set =
-            |variable: &Variable| config::environment(variable.name).is_some_and(|text| !text.is_empty());
-        let said = named || self.flags() != RawConfig::default() || VARIABLES.iter().any(set);
-        said.then(|| self.load())
+        let named =
+            self.config.is_some() || self.server.is_some() || Files::system().exists(CONFIG_PATH.as_ref());
+        // The variable of the server alone may be meant for the commands of people.
+        let told = || variable_of("state").or_else(|| variable_of("mode")).is_some();
+        (named || told()).then(|| self.load())
+    }
+
+    /// Where Docker is, whether or not the rest of the configuration can be used.
+    pub fn docker_socket(&self) -> Option<PathBuf> {
+        let variable = || variable_of("docker_socket").map(PathBuf::from);
+        self.docker_socket.clone().or_else(variable)
     }
 
     fn flags(&self) -> RawConfig {

@@ -62,6 +62,9 @@ fn fix(port: &Port, facts: Option<&DaemonFacts>) -> String {
                 }
             }
         }
+        (Owner::AnotherDockerd(pid), _) => {
+            format!("it is another dockerd, process {pid}: see who starts it with ps -fp {pid}")
+        }
         _ => format!("find out who listens: ss -ltnp 'sport = {number}'"),
     }
 }

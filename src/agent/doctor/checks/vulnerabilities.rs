@@ -167,47 +167,67 @@ pub(super) fn vulnerabilities(examined: &Examined) -> Vec<Finding> {
         .settings
         .as_ref()
         .is_ok_and(|settings| !settings.authorization_plugins.is_empty());
-    let mut found: Vec<Finding> = KNOWN
-        .iter()
-        .filter(|known| known.affects(version))
-        .map(|known| tell(known, text, distributions, plugins))
-        .collect();
-    if found.is_empty() {
-        found.push(says.ok(format!(
+    let affecting: Vec<&Vulnerability> = KNOWN.iter().filter(|known| known.affects(version)).collect();
+    if affecting.is_empty() {
+        return vec![says.ok(format!(
             "dockerd {text} has none of the vulnerabilities known on {TABLE_DATE}"
-        )));
+        ))];
     }
-    found
+    if distributions {
+        return vec![of_distribution(text, &affecting)];
+    }
+    let (idle, open): (Vec<&Vulnerability>, Vec<_>) =
+        affecting.iter().partition(|known| known.with_plugins && !plugins);
+    let open = (!open.is_empty()).then(|| tell(text, &open, Severity::Warning, ""));
+    let idle = (!idle.is_empty()).then(|| {
+        let why = " that need an authorization plugin, of which there is none here";
+        tell(text, &idle, Severity::Notice, why)
+    });
+    open.into_iter().chain(idle).collect()
 }
 
-fn tell(known: &Vulnerability, version: &str, distributions: bool, plugins: bool) -> Finding {
-    let says = Says("vulnerabilities");
-    let Vulnerability {
-        id, published, what, ..
-    } = known;
-    let versions: Vec<String> = known.fixed.iter().map(|version| shown(*version)).collect();
-    let fixed = versions.join(", ");
-    let matters = !known.with_plugins || plugins;
-    if distributions {
-        let seen = format!(
-            "dockerd {version} is a distribution's build, older than the fix of {id} ({published}: {what}); the distribution may have added the fix"
-        );
-        let fix = format!(
-            "zgrep {id} /usr/share/doc/docker.io/changelog.Debian.gz, or rpm -q --changelog docker | grep {id}; fixed upstream in {fixed}"
-        );
-        return says.notice(seen, fix);
+/// One line for each.
+fn list(all: &[&Vulnerability]) -> String {
+    let line = |known: &&Vulnerability| format!("\n{} ({}): {}", known.id, known.published, known.what);
+    all.iter().map(line).collect()
+}
+
+fn how_many(all: &[&Vulnerability]) -> String {
+    match all.len() {
+        1 => "a known vulnerability".to_owned(),
+        count => format!("{count} known vulnerabilities"),
     }
-    let plain = match matters {
-        true => "",
-        false => "; no plugin is configured here",
-    };
-    let severity = if matters {
-        Severity::Warning
-    } else {
-        Severity::Notice
-    };
-    let seen = format!("dockerd {version} has {id} ({published}): {what}{plain}");
-    says.finding(severity, seen, Some(format!("update to {fixed} or later")))
+}
+
+/// The first version of each branch that has all of the fixes.
+fn fixed_in(all: &[&Vulnerability]) -> String {
+    let mut versions: Vec<Version> = all.iter().flat_map(|known| known.fixed.iter().copied()).collect();
+    versions.retain(|version| all.iter().all(|known| !known.affects(*version)));
+    versions.sort_unstable();
+    versions.dedup_by_key(|version| version[0]);
+    let shown: Vec<String> = versions.into_iter().map(shown).collect();
+    shown.join(" or ")
+}
+
+fn of_distribution(version: &str, all: &[&Vulnerability]) -> Finding {
+    let ids: Vec<&str> = all.iter().map(|known| known.id).collect();
+    let seen = format!(
+        "dockerd {version} is a distribution's build, older than upstream's fixes of {}; the distribution may have added them:{}",
+        how_many(all),
+        list(all)
+    );
+    let fix = format!(
+        "zgrep -oE '{}' /usr/share/doc/docker.io/changelog.Debian.gz | sort -u (rpm -q --changelog docker) names those it has; upstream: {}",
+        ids.join("|"),
+        fixed_in(all)
+    );
+    Says("vulnerabilities").notice(seen, fix)
+}
+
+fn tell(version: &str, all: &[&Vulnerability], severity: Severity, which: &str) -> Finding {
+    let seen = format!("dockerd {version} has {}{which}:{}", how_many(all), list(all));
+    let fix = format!("update to {}", fixed_in(all));
+    Says("vulnerabilities").finding(severity, seen, Some(fix))
 }
 
 #[cfg(test)]
@@ -274,18 +294,23 @@ mod tests {
                 plugins.iter().map(|p| (*p).to_owned()).collect();
             vulnerabilities(&examined)
         };
-        let worst = super::super::super::worst;
-        assert_eq!(worst(&of("20.10.24+dfsg1", &["opa"])), Severity::Notice);
-        assert_eq!(worst(&of("29.5.0", &[])), Severity::Warning);
-        let of_plugins = |found: Vec<Finding>| {
-            let found = found
-                .into_iter()
-                .find(|f| f.seen.contains("CVE-2026-34040"))
-                .unwrap();
-            found.severity
-        };
-        assert_eq!(of_plugins(of("29.3.0", &[])), Severity::Notice);
-        assert_eq!(of_plugins(of("29.3.0", &["opa"])), Severity::Warning);
+        let found = one(of("20.10.24+dfsg1", &["opa"]));
+        assert_eq!(found.severity, Severity::Notice);
+        assert!(found.seen.contains("may have added") && found.fix.unwrap().contains("CVE-2024-41110"));
+        let found = one(of("29.5.0", &[]));
+        assert_eq!(
+            (found.severity, found.fix.as_deref()),
+            (Severity::Warning, Some("update to 29.5.1"))
+        );
+        let found = of("29.3.0", &[]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].severity == Severity::Warning && !found[0].seen.contains("CVE-2026-34040"));
+        assert!(found[1].severity == Severity::Notice && found[1].seen.contains("CVE-2026-34040"));
+        assert_eq!(one(of("29.3.0", &["opa"])).severity, Severity::Warning);
+        assert_eq!(
+            one(of("24.0.9", &["opa"])).fix.as_deref(),
+            Some("update to 25.0.17 or 29.5.1")
+        );
         assert_eq!(one(of("29.7.2", &[])).severity, Severity::Ok);
     }
 }
