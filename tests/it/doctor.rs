@@ -42,9 +42,21 @@ fn found(home: &Path, socket: &Path, check: &str, about: &str) -> Vec<(String, S
     assert_eq!(said.code, i32::try_from(code).unwrap(), "{}", said.text);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let findings = report["findings"].as_array().unwrap().iter();
+    findings.clone().for_each(assert_described);
     let mine = findings.filter(|f| f["check"] == check && text(&f["seen"]).contains(about));
     mine.map(|f| (text(&f["severity"]), text(&f["seen"]), text(&f["fix"])))
         .collect()
+}
+
+/// Whoever meets a finding finds its check in the documentation.
+fn assert_described(finding: &Value) {
+    let text = include_str!("../../docs/doctor.md");
+    let headings = text.lines().filter_map(|line| line.strip_prefix("### "));
+    let check = finding["check"].as_str().unwrap();
+    let described = headings
+        .flat_map(|heading| heading.split(", "))
+        .any(|name| name == check);
+    assert!(described, "docs/doctor.md has no heading {check}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

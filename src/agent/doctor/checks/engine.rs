@@ -16,7 +16,10 @@ pub(super) fn live_restore(examined: &Examined) -> Vec<Finding> {
         .settings
         .as_ref()
         .is_ok_and(|settings| settings.live_restore);
-    let containers = count(engine.running.len(), "container");
+    let containers = match engine.running.len() {
+        0 => "every container (none runs now)".to_owned(),
+        running => count(running, "container"),
+    };
     match (engine.live_restore.unwrap_or(told), engine.swarm) {
         (true, Some(true)) => vec![says.critical(
             "live-restore is on and this node is part of a swarm: dockerd does not start with both",

@@ -58,13 +58,19 @@ fn expected<'e>(
 fn differs(examined: &Examined, place: &str, served: &Certificate, issued: &Certificate) -> Finding {
     let says = Says("served");
     let now = examined.now;
-    let seen = format!(
-        "{place} serves {} ({}); {} is on disk since {} and not served",
+    let mut seen = format!(
+        "{place} serves {} ({}); {} (valid from {}) is on disk and not served",
         served.serial.short(),
         ends(served, now),
         issued.serial.short(),
-        in_words::date(issued.not_before.max(served.not_before)),
+        in_words::date(issued.not_before),
     );
+    // Why that is so, when the agent has said it.
+    if let Some(Ok(status)) = &examined.agent.status
+        && let Some(why) = status.report.serving_reason()
+    {
+        seen = format!("{seen}\n{why}");
+    }
     let mode = config(examined).map(|config| config.mode);
     let fix = match mode {
         Some(Mode::Daemon) => format!("dockwarden agent apply --now{}", containers(examined)),

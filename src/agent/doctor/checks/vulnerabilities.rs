@@ -199,10 +199,10 @@ fn how_many(all: &[&Vulnerability]) -> String {
     }
 }
 
-/// The first version of each branch that has all of the fixes.
-fn fixed_in(all: &[&Vulnerability]) -> String {
+/// The first version of each branch that has all of the fixes, of those that are no step back.
+fn fixed_in(all: &[&Vulnerability], from: Version) -> String {
     let mut versions: Vec<Version> = all.iter().flat_map(|known| known.fixed.iter().copied()).collect();
-    versions.retain(|version| all.iter().all(|known| !known.affects(*version)));
+    versions.retain(|version| *version > from && all.iter().all(|known| !known.affects(*version)));
     versions.sort_unstable();
     versions.dedup_by_key(|version| version[0]);
     let shown: Vec<String> = versions.into_iter().map(shown).collect();
@@ -219,14 +219,17 @@ fn of_distribution(version: &str, all: &[&Vulnerability]) -> Finding {
     let fix = format!(
         "zgrep -oE '{}' /usr/share/doc/docker.io/changelog.Debian.gz | sort -u (rpm -q --changelog docker) names those it has; upstream: {}",
         ids.join("|"),
-        fixed_in(all)
+        fixed_in(all, parse(version).map_or([0; 3], |(version, _)| version))
     );
     Says("vulnerabilities").notice(seen, fix)
 }
 
 fn tell(version: &str, all: &[&Vulnerability], severity: Severity, which: &str) -> Finding {
     let seen = format!("dockerd {version} has {}{which}:{}", how_many(all), list(all));
-    let fix = format!("update to {}", fixed_in(all));
+    let fix = format!(
+        "update to {}",
+        fixed_in(all, parse(version).map_or([0; 3], |(version, _)| version))
+    );
     Says("vulnerabilities").finding(severity, seen, Some(fix))
 }
 
