@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::daemon::Dockerd;
+use super::daemon::counted::{self, Counted};
 use super::reconcile::Verdict;
 use super::records::Status;
 use crate::base::Timestamp;
@@ -45,6 +47,16 @@ impl Metrics {
     /// Where others add what they know.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The same dockerd, with its restarts counted.
+    pub fn counting(&self, dockerd: Arc<dyn Dockerd>) -> Arc<dyn Dockerd> {
+        let restarts = counted::counters();
+        self.registry.add(restarts.clone());
+        Arc::new(Counted {
+            inner: dockerd,
+            restarts,
+        })
     }
 
     /// Takes note of a pass, and of what was found at its end.

@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod change;
 pub(super) mod conditions;
 pub mod config;
+pub mod counted;
 mod dockerd;
 pub mod engine;
 pub(super) mod execute;

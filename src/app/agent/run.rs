@@ -74,7 +74,8 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
         let address = super::metrics::start(address, Arc::clone(&metrics), shutdown.clone()).await?;
         tracing::info!(%address, "metrics are served");
     }
-    let world = settings.world(config, front, Arc::new(RealProbe));
+    let mut world = settings.world(config, front, Arc::new(RealProbe));
+    world.dockerd = world.dockerd.map(|dockerd| metrics.counting(dockerd));
     let reconciler = Reconciler::begin(world)?;
     let (end, ended) = watch::channel(false);
     let heartbeat = Arc::new(AtomicI64::new(SystemClock.now().as_millis()));
