@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::agent::settings::Settings;
 use crate::agent::daemon::engine::RealEngines;
-use crate::agent::daemon::look::{Look, RealLook, Sought};
+use crate::agent::daemon::look::{KnownProgram, Look, RealLook, Sought};
 use crate::agent::doctor::examine::{ClientPlaces, Places, examine};
 use crate::agent::doctor::{Finding, Severity, diagnose, worst};
 use crate::base::SystemClock;
@@ -130,6 +130,7 @@ fn dockerd(socket: &Path) -> RealLook {
         services: Arc::new(RealServices::new(Arc::clone(&programs))),
         programs,
         engines: Arc::new(RealEngines),
+        known: KnownProgram::default(),
     }
 }
 
