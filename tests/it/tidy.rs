@@ -270,6 +270,10 @@ fn walk(directory: &Path, visit: &mut dyn FnMut(&Path)) {
 }
 
 fn machine_paths_in(path: &Path) -> Vec<String> {
+    // What an article tells its readers to type, `~` and all.
+    if path.components().any(|part| part.as_os_str() == "articles") {
+        return Vec::new();
+    }
     let Ok(text) = std::fs::read_to_string(path) else {
         return Vec::new();
     };
