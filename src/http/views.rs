@@ -49,7 +49,11 @@ pub(super) fn certificate(certificate: &Certificate, now: Timestamp) -> Certific
     }
 }
 
-pub(super) fn certificate_detail(found: &Certificate, now: Timestamp) -> CertificateDetail {
+pub(super) fn certificate_detail(
+    found: &Certificate,
+    revoked: Option<&Revocation>,
+    now: Timestamp,
+) -> CertificateDetail {
     CertificateDetail {
         view: certificate(found, now),
         issuer: IssuerKind::from(found.kind),
@@ -59,6 +63,7 @@ pub(super) fn certificate_detail(found: &Certificate, now: Timestamp) -> Certifi
         pem: pem::encode_certificate(&found.der),
         renewed_from: found.renewed_from.clone(),
         renewed_by: found.superseded_by.clone(),
+        revocation: revoked.map(revocation),
         token: found.token.as_ref().map(Id::to_string),
     }
 }

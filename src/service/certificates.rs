@@ -1,7 +1,7 @@
 //! `GET` of certificates.
 
 use super::{Anyone, Authorized, Service, ServiceError, Viewer};
-use crate::model::{Certificate, CertificateFilter, IdentityKind, Page, PageRequest};
+use crate::model::{Certificate, CertificateFilter, IdentityKind, Page, PageRequest, Revocation};
 use crate::pki::{IdentityName, Serial};
 use crate::store::StoreError;
 
@@ -62,5 +62,16 @@ impl Service {
             return Err(CertificateError::NotYours(caller.identity().name.clone()));
         }
         found.ok_or_else(|| CertificateError::Unknown(serial.clone()))
+    }
+
+    /// How a certificate that the caller may see was revoked, if it was.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn revocation(&self, certificate: &Certificate) -> Result<Option<Revocation>, ServiceError> {
+        match certificate.revoked_at {
+            None => Ok(None),
+            Some(_) => Ok(self.store.revocation(&certificate.serial).await?),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RevokedView;
 use crate::base::Timestamp;
 use crate::model::{CertificateStatus, IdentityKind, IssuerKind};
 use crate::pki::Serial;
@@ -102,6 +103,9 @@ pub struct CertificateDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", schema(value_type = Option<String>))]
     pub renewed_by: Option<Serial>,
+    /// When, why and by whom it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<RevokedView>,
     /// The join token spent on it, by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,

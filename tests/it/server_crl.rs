@@ -263,7 +263,7 @@ async fn openssl_refuses_who_is_revoked_by_list_and_by_question() {
             |text: &str, status: &str| text.lines().any(|line| line.rsplit(' ').next() == Some(status));
         let ask = |form: &str, name: &str| {
             let line = format!(
-                "openssl ocsp -issuer issuer.pem -cert {name} -url http://{plain}/ocsp -noverify {form}"
+                "openssl ocsp -issuer issuer.pem {form} -cert {name} -url http://{plain}/ocsp -noverify"
             );
             let said = bench.try_run(&line);
             said.text

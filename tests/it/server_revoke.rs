@@ -63,6 +63,9 @@ async fn a_revoked_client_is_refused_on_the_connection_that_stands_on_a_new_one_
         .await
         .json();
     assert_eq!(listed["items"][0]["name"], "ci-deploy");
+    let path = format!("/v1/certificates/{}", client.serial);
+    let detail = server.get(Some(&server.admin), &path).await.json();
+    assert_eq!(detail["revocation"], answer["revoked"][0]);
     server.stop().await;
 }
 

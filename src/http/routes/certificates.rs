@@ -66,8 +66,7 @@ pub(super) async fn detail(
     Part(serial): Part<Serial>,
 ) -> Result<Json<CertificateDetail>, ApiError> {
     let found = api.service().certificate(&caller, &serial).await?;
-    Ok(Json(views::certificate_detail(
-        &found,
-        api.service().clock().now(),
-    )))
+    let revoked = api.service().revocation(&found).await?;
+    let now = api.service().clock().now();
+    Ok(Json(views::certificate_detail(&found, revoked.as_ref(), now)))
 }
