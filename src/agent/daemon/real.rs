@@ -215,5 +215,7 @@ fn explains(line: &str) -> bool {
         "panic",
         "Start request",
     ];
-    WORDS.iter().any(|word| line.contains(word)) && !line.contains("TLS handshake error")
+    WORDS.iter().any(|word| line.contains(word))
+        && !line.contains("level=info")
+        && !line.contains("TLS handshake error")
 }
