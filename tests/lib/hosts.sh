@@ -123,6 +123,12 @@ host_create() {
 
 # host_boot NAME: boots it and waits until systemd says that it is up.
 host_boot() {
+    host_boot_begin "$1"
+    host_boot_end "$1"
+}
+
+# host_boot_begin NAME, host_boot_end NAME: the two halves, so that several can boot at once.
+host_boot_begin() {
     local name=$1 root=$SUITE_DIR/hosts/$1
     # A second one under its name would hide the first from the teardown.
     if [[ -e $SUITE_DIR/processes/host-$name ]] && running "host-$name"; then fail "$name is not up yet"; fi
@@ -130,8 +136,9 @@ host_boot() {
     start_for_suite "host-$name" env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \
         systemd-nspawn -D "$root" --boot --machine="$name-$HOSTS_NUMBER" --register=no --keep-unit --capability=all \
         --system-call-filter='@keyring bpf' --network-bridge="$HOSTS_BRIDGE" --console=read-only
-    wait_for 60 "$name boots" host_is_up "$name"
 }
+
+host_boot_end() { wait_for 60 "$1 boots" host_is_up "$1"; }
 
 # host_pid NAME: the id, here, of the host's own PID 1.
 host_pid() {
