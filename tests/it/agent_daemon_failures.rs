@@ -395,6 +395,12 @@ async fn a_change_by_something_else_is_merged_at_once_without_a_restart_and_not_
         bench.clock.advance(Duration::from_secs(60));
     }
     assert_eq!(bench.disk.peek(CONFIG).unwrap(), theirs);
+    assert_eq!(
+        bench.disk.peek(drop_in()),
+        None,
+        "without TLS in the file, no port in the drop-in"
+    );
+    assert!(!bench.dockerd().would_be_exposed());
     bench.clock.advance(HOUR);
     assert!(agent.pass().await.is_good());
     assert_eq!(bench.dockerd().started(), 1, "none of it needed a restart");

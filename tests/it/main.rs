@@ -3,6 +3,7 @@
 
 mod agent_crashes;
 mod agent_daemon;
+mod agent_daemon_chaos;
 mod agent_daemon_crashes;
 mod agent_daemon_failures;
 mod agent_life;

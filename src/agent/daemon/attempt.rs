@@ -19,6 +19,8 @@ const RETRY_CAP: Duration = Duration::from_secs(6 * 3600);
 const RETRIES_LEFT: u32 = 10;
 /// The shortest wait, however little of the certificate is left.
 const RETRY_MIN: Duration = Duration::from_secs(30);
+/// Why a change was not begun: dockerd itself says that it would not start with it.
+pub const WOULD_NOT_START: &str = "WouldNotStart";
 /// Files that somebody else changed are restored so often in [`RESTORES_WITHIN`]: another tool is not fought.
 pub const RESTORES_MAX: usize = 3;
 /// See [`RESTORES_MAX`].
@@ -94,8 +96,6 @@ pub struct Attempt {
     pub served: Option<Serial>,
     /// The process that ran when it began: it never had any of the changes.
     pub process: Option<ProcessId>,
-    /// Whether files of ours are changed back that somebody else had changed.
-    pub restores: bool,
     /// When it began.
     pub began: Timestamp,
     /// The files that change, in the order they are written.

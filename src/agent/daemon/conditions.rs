@@ -131,7 +131,7 @@ pub(in crate::agent) fn serving(observed: &Observed, sight: &DaemonSight, plan: 
             Some(waits) => wait_in_words(waits),
             None => "there is nothing to serve yet".to_owned(),
         };
-        return finding(False, "NoCertificate", why);
+        return finding(False, word(plan.waits.as_ref(), "NoCertificate"), why);
     };
     let issued = observed.waiting.as_ref().unwrap_or(pair);
     match &observed.served {

@@ -119,11 +119,7 @@ async fn keep_containers(world: &World) -> Result<(), StepError> {
 }
 
 fn begin(world: &World, begun: &Attempt) -> Result<(), StepError> {
-    let now = world.clock.now();
     remember(world, |memory| {
-        if begun.restores {
-            memory.note_restore(now);
-        }
         memory.attempt = Some(match memory.attempt.take() {
             Some(known) => known.joined_by(begun.clone()),
             None => begun.clone(),

@@ -116,7 +116,7 @@ pub async fn leave(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> R
 
 /// The change, but with live-restore left on where it is on now: dockerd stops the containers that it finds when it
 /// starts without. It takes effect again with the next restart, whoever does that.
-fn keeping_containers(change: &Change) -> Change {
+pub(super) fn keeping_containers(change: &Change) -> Change {
     let parse = |bytes: &Option<Bytes>| {
         DaemonJson::parse(Path::new("daemon.json"), bytes.as_ref().map(|b| &b.0[..])).ok()
     };

@@ -6,7 +6,9 @@
 use std::net::SocketAddr;
 
 use super::attempt::{Attempt, ProcessId, Stage};
+use super::change::Change;
 use super::facts::DaemonState;
+use super::leaving::keeping_containers;
 use super::sight::{DaemonSight, Opening};
 use super::step::DaemonStep;
 use crate::agent::desired::{DaemonDesired, Desired};
@@ -72,7 +74,7 @@ impl Plan {
             Stage::Changing => self.continue_changing(scene, attempt),
             Stage::Restarting { process, .. } => self.continue_restart(scene, attempt, process.as_ref()),
             Stage::Returning { restarted, .. } => self.go_back(scene, attempt, *restarted),
-            Stage::RestartingBack { process, .. } => self.restart_back(scene, process.as_ref()),
+            Stage::RestartingBack { process, .. } => self.restart_back(scene, attempt, process.as_ref()),
         }
     }
 
@@ -148,8 +150,19 @@ impl Plan {
 
     /// Puts files and link back, last one first; restarts dockerd unless it never had the changes.
     fn go_back(&mut self, scene: Scene<'_>, attempt: &Attempt, restarted: bool) {
-        for change in attempt.changes.iter().rev() {
-            self.daemon(DaemonStep::Restore(change.clone().reversed()), OnFailure::Stop);
+        let sight = scene.sight;
+        let process = sight.facts.process.as_ref().filter(|_| sight.runs());
+        let as_before =
+            process.is_some_and(|process| attempt.process.as_ref().is_some_and(|id| id.is(process)));
+        let left_alone = sight.is_stopped() && (sight.knows_who_stopped_it() || !restarted);
+        let restarts = !as_before && !left_alone;
+        for change in attempt.changes.iter().rev().cloned().map(Change::reversed) {
+            let change = if restarts {
+                keeping_containers(&change)
+            } else {
+                change
+            };
+            self.daemon(DaemonStep::Restore(change), OnFailure::Stop);
         }
         if let Some(from) = attempt.from.filter(|from| *from != attempt.to) {
             let back = Step::Swap {
@@ -158,20 +171,15 @@ impl Plan {
             };
             self.push(back, OnFailure::GoOn);
         }
-        let sight = scene.sight;
-        let process = sight.facts.process.as_ref().filter(|_| sight.runs());
-        let as_before =
-            process.is_some_and(|process| attempt.process.as_ref().is_some_and(|id| id.is(process)));
-        let left_alone = sight.is_stopped() && (sight.knows_who_stopped_it() || !restarted);
-        if !as_before && !left_alone {
+        if restarts {
             self.daemon(DaemonStep::RestartBack, OnFailure::Stop);
             self.daemon(DaemonStep::VerifyBack { address: scene.dial }, OnFailure::Stop);
         }
-        self.daemon(DaemonStep::CommitReturn, OnFailure::Stop);
+        self.finish_return(attempt);
     }
 
     /// Everything is put back; `before` is the process that has it not.
-    fn restart_back(&mut self, scene: Scene<'_>, before: Option<&ProcessId>) {
+    fn restart_back(&mut self, scene: Scene<'_>, attempt: &Attempt, before: Option<&ProcessId>) {
         let sight = scene.sight;
         let left_alone = sight.is_stopped() && sight.knows_who_stopped_it();
         if !left_alone {
@@ -179,6 +187,21 @@ impl Plan {
                 self.daemon(DaemonStep::RestartBack, OnFailure::Stop);
             }
             self.daemon(DaemonStep::VerifyBack { address: scene.dial }, OnFailure::Stop);
+        }
+        self.finish_return(attempt);
+    }
+
+    /// live-restore stays on over the restart, so that containers outlive it, and is put back only then.
+    fn finish_return(&mut self, attempt: &Attempt) {
+        for exact in attempt.changes.iter().rev().cloned().map(Change::reversed) {
+            let kept = keeping_containers(&exact);
+            if kept != exact {
+                let last = Change {
+                    before: kept.after,
+                    ..exact
+                };
+                self.daemon(DaemonStep::Restore(last), OnFailure::Stop);
+            }
         }
         self.daemon(DaemonStep::CommitReturn, OnFailure::Stop);
     }
@@ -195,10 +218,13 @@ impl Plan {
             self.waits = Some(Waits::Refused(refusal.to_string()));
             return;
         }
+        if !changes.is_empty() && sight.memory.served.is_some() && observed.pair().is_some() {
+            return self.mend(scene, changes);
+        }
         let Some(version) = target.map(|target| target.version).or(observed.version()) else {
             return;
         };
-        if let Some(waits) = scene.waits_before(!changes.is_empty() && target.is_none()) {
+        if let Some(waits) = scene.waits_before() {
             self.waits = Some(waits);
             return;
         }
@@ -206,14 +232,54 @@ impl Plan {
             self.daemon(DaemonStep::Validate { version }, OnFailure::Stop);
         }
         match scene.waits_to_restart().filter(|_| restarts) {
-            Some(waits) => self.waits = Some(waits),
-            None if !restarts && target.is_none() && sight.runs() => {
-                self.daemon(DaemonStep::Mend(changes), OnFailure::Stop);
+            Some(waits) => {
+                self.waits = Some(waits);
+                self.lead_to_first(scene, target);
             }
             None => self.change(scene, target),
         }
         if sight.is_stopped() {
             self.waits = Some(Waits::Stopped);
+        }
+    }
+
+    /// Files that said what they should, and that something else has changed, come first, whatever dockerd does and
+    /// whatever waits for a window: with TLS taken out of them the next start would open the port to everybody. What a
+    /// restart is needed for is seen in the next pass.
+    fn mend(&mut self, scene: Scene<'_>, changes: Vec<Change>) {
+        let Scene { sight, desired, now, .. } = scene;
+        let unmended = match sight.memory.contested_until(now) {
+            Some(until) => Some(Waits::Contested(until)),
+            None => sight.refused_until(scene.observed, desired, now).map(Waits::Failed),
+        };
+        if let Some(waits) = unmended.filter(|_| !desired.now) {
+            if let Some(change) = sight.open_door() {
+                self.daemon(DaemonStep::Change(change), OnFailure::Stop);
+            }
+            self.waits = Some(waits);
+            return;
+        }
+        let version = scene.observed.version().filter(|_| sight.runs());
+        if let Some(version) = version.filter(|version| sight.validated != Some(*version)) {
+            self.daemon(DaemonStep::Validate { version }, OnFailure::Stop);
+        }
+        self.daemon(DaemonStep::Mend(changes), OnFailure::Stop);
+    }
+
+    /// A first certificate, or one that stands in for files that are broken, is linked before dockerd uses it: the
+    /// host can speak to the server with it.
+    fn lead_to_first(&mut self, scene: Scene<'_>, target: Option<Target>) {
+        let Some(Target { version, new }) = target.filter(|_| scene.observed.pair().is_none()) else {
+            return;
+        };
+        let swap = Step::Swap {
+            from: None,
+            to: version,
+        };
+        self.push(swap, OnFailure::Stop);
+        self.push(Step::DrawRenewal, OnFailure::GoOn);
+        if new {
+            self.push(Step::CleanUp, OnFailure::GoOn);
         }
     }
 
@@ -237,13 +303,11 @@ impl Plan {
         let restarts = sight.runs() && (target.is_some() || !sight.serves(observed));
         let keeping = sight.keeping.as_ref().filter(|_| restarts);
         let changes = keeping.cloned().unwrap_or_else(|| sight.changes());
-        let restores = target.is_none() && !changes.is_empty() && sight.memory.served.is_some();
         let attempt = Attempt {
             from,
             to,
             served: observed.served.serial().cloned(),
             process: sight.facts.process.as_ref().map(ProcessId::from),
-            restores,
             began: scene.now,
             changes: changes.clone(),
             stage: Stage::Changing,
@@ -289,17 +353,15 @@ impl<'a> Scene<'a> {
     }
 
     /// What keeps anything from being changed.
-    fn waits_before(&self, restores: bool) -> Option<Waits> {
+    fn waits_before(&self) -> Option<Waits> {
         let Scene { sight, now, .. } = *self;
-        let retry_at = sight.retry_at(self.observed, self.desired).filter(|at| now < *at);
-        let contested = sight.memory.contested_until(now);
-        let contested = contested.filter(|_| restores && sight.memory.served.is_some() && !self.desired.now);
+        let retry_at = sight.retry_at(self.observed, self.desired);
         match &sight.facts.state {
             DaemonState::Starting => Some(Waits::Starting),
             DaemonState::Failed(why) => Some(Waits::Down(why.clone())),
             DaemonState::Stopped if !sight.knows_its_flags() => Some(Waits::Stopped),
             DaemonState::Running | DaemonState::Stopped => {
-                retry_at.map(Waits::Failed).or(contested.map(Waits::Contested))
+                retry_at.filter(|at| now < *at).map(Waits::Failed)
             }
         }
     }

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use super::arrangement::{Arrangement, Refusal};
-use super::attempt::{Attempt, DaemonMemory, ProcessId, Stage};
-use super::change::Change;
+use super::arrangement::daemon_json::{DaemonJson, TLS_VERIFY};
+use super::arrangement::{Arrangement, DROP_IN_NAME, Refusal};
+use super::attempt::{Attempt, DaemonMemory, ProcessId, Stage, WOULD_NOT_START};
+use super::change::{Bytes, Change};
 use super::facts::{DaemonFacts, DaemonState, Layout};
 use crate::agent::desired::DaemonDesired;
 use crate::agent::observed::Observed;
@@ -92,6 +93,44 @@ impl DaemonSight {
             _ => false,
         };
         (!(left && self.is_stopped())).then_some(attempt)
+    }
+
+    /// Until when dockerd is not asked again about what it said it would not start with.
+    pub fn refused_until(
+        &self,
+        observed: &Observed,
+        desired: &DaemonDesired,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let failure = self.memory.failure.as_ref();
+        let refused = failure.is_some_and(|failure| failure.reason == WOULD_NOT_START);
+        self.retry_at(observed, desired).filter(|at| refused && now < *at)
+    }
+
+    /// What closes the port that our drop-in would have dockerd open without TLS at its next start, when something else
+    /// has taken TLS out of the configuration file and we do not put it back.
+    pub fn open_door(&self) -> Option<Change> {
+        let tls = self
+            .facts
+            .config_file
+            .contents
+            .as_deref()
+            .is_some_and(|contents| {
+                let json = DaemonJson::parse(&self.facts.config_file.path, Some(contents));
+                json.is_ok_and(|json| json.get(TLS_VERIFY) == Some(&true.into()))
+            });
+        let unit = self.facts.unit.as_ref().filter(|_| !tls)?;
+        let ours = unit
+            .drop_ins
+            .iter()
+            .find(|file| file.path.file_name().is_some_and(|name| name == DROP_IN_NAME))?;
+        let guarded = ours.contents.contains("--tlsverify");
+        (!guarded).then(|| Change {
+            path: ours.path.clone(),
+            before: Some(Bytes(ours.contents.clone().into_bytes())),
+            after: None,
+            reload_units: true,
+        })
     }
 
     /// Whether a change is being taken back.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::conditions::span;
+use super::super::daemon::attempt::WOULD_NOT_START;
 use super::super::daemon::execute::note_failure;
 use super::super::daemon::step::DaemonStep;
 use super::super::execute::StepError;
@@ -104,7 +105,7 @@ impl Reconciler {
             _ => None,
         };
         if let (DaemonStep::Validate { version }, StepError::Invalid(_)) = (step, error) {
-            let noted = note_failure(&self.world, *version, "WouldNotStart", error.to_string());
+            let noted = note_failure(&self.world, *version, WOULD_NOT_START, error.to_string());
             if let Err(error) = noted {
                 tracing::warn!("{error}");
             }

@@ -68,7 +68,9 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
         Mode::Files | Mode::Daemon => None,
     };
     let front = gate.clone().map(|gate| gate as Arc<dyn Front>);
-    let hook_timeout = config.hook_timeout;
+    // A pass may wait for a hook; in mode daemon for live-restore, a restart, and for going back.
+    let restart_timeout = config.daemon.as_ref().map(|daemon| daemon.restart_timeout);
+    let patience = STUCK_AFTER + config.hook_timeout + restart_timeout.unwrap_or_default() * 6;
     let metrics = Arc::new(Metrics::default());
     if let Some(address) = config.metrics {
         let address = super::metrics::start(address, Arc::clone(&metrics), shutdown.clone()).await?;
@@ -82,7 +84,7 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     let controller = start_controller(reconciler, ended, Arc::clone(&heartbeat), metrics)?;
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map(|name| tracing::info!("{name}: stopping")),
-        () = watch_over(&heartbeat, STUCK_AFTER + hook_timeout) => unreachable!("watches for ever"),
+        () = watch_over(&heartbeat, patience) => unreachable!("watches for ever"),
         _ = controller.ended => Err(anyhow::anyhow!("the controller ended by itself: please report this with the log above")),
     };
     systemd::stopping();

@@ -319,6 +319,11 @@ impl SimDockerd {
         }
     }
 
+    /// `systemctl reset-failed`, by somebody.
+    pub fn forget_failures(&self) {
+        self.state().starts.clear();
+    }
+
     /// `kill -9`: containers live on, systemd starts it again.
     pub fn kill(&self) {
         let again = self.clock.now() + RESTART_SEC;
