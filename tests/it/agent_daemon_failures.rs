@@ -36,6 +36,9 @@ async fn joined(toml: &str) -> (Bench, Reconciler) {
     (bench, agent)
 }
 
+/// What goes wrong.
+type Act = Box<dyn Fn(&mut Sabotage)>;
+
 fn past_renewal(bench: &Bench) {
     bench.clock.set(bench.current().unwrap().leaf.not_after - DAY * 5);
 }
@@ -43,7 +46,7 @@ fn past_renewal(bench: &Bench) {
 #[tokio::test]
 async fn a_dockerd_that_does_not_come_up_gets_back_what_it_served_and_the_log_says_why() {
     let exits = |times| move |s: &mut Sabotage| s.exits = Some((times, "out of inodes".into()));
-    let rows: [(&str, Box<dyn Fn(&mut Sabotage)>, &str); 3] = [
+    let rows: [(&str, Act, &str); 3] = [
         (
             "ends at start until systemd gives up",
             Box::new(exits(3)),

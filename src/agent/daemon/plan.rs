@@ -247,10 +247,14 @@ impl Plan {
     /// whatever waits for a window: with TLS taken out of them the next start would open the port to everybody. What a
     /// restart is needed for is seen in the next pass.
     fn mend(&mut self, scene: Scene<'_>, changes: Vec<Change>) {
-        let Scene { sight, desired, now, .. } = scene;
+        let Scene {
+            sight, desired, now, ..
+        } = scene;
         let unmended = match sight.memory.contested_until(now) {
             Some(until) => Some(Waits::Contested(until)),
-            None => sight.refused_until(scene.observed, desired, now).map(Waits::Failed),
+            None => sight
+                .refused_until(scene.observed, desired, now)
+                .map(Waits::Failed),
         };
         if let Some(waits) = unmended.filter(|_| !desired.now) {
             if let Some(change) = sight.open_door() {
@@ -360,9 +364,7 @@ impl<'a> Scene<'a> {
             DaemonState::Starting => Some(Waits::Starting),
             DaemonState::Failed(why) => Some(Waits::Down(why.clone())),
             DaemonState::Stopped if !sight.knows_its_flags() => Some(Waits::Stopped),
-            DaemonState::Running | DaemonState::Stopped => {
-                retry_at.filter(|at| now < *at).map(Waits::Failed)
-            }
+            DaemonState::Running | DaemonState::Stopped => retry_at.filter(|at| now < *at).map(Waits::Failed),
         }
     }
 

@@ -436,7 +436,6 @@ impl SimDockerd {
                     .map(|_| state.containers.iter().map(|(id, _)| id.clone()).collect())
                     .unwrap_or_default(),
                 error: None,
-                ..EngineFacts::default()
             },
             listeners: Vec::new(),
         }
