@@ -237,7 +237,7 @@ impl RealLook {
         }
         for id in self.likely_units().await {
             if let Ok(unit) = self.units.show(&id).await
-                && (unit.is_loaded() || unit.load == "masked")
+                && self.is_meant(&id, &unit).await
             {
                 return self.found_unit(&id, unit).await;
             }
@@ -246,19 +246,22 @@ impl RealLook {
             return self.found_plain(restart.clone());
         }
         match self.services.manager(DOCKER_SCRIPT) {
-            Some(manager) if !self.units.present(&Scope::System) => self.found_script(manager).await,
+            Some(manager) if !self.units.present(&Scope::System) && layout::is_default(socket) => {
+                self.found_script(manager).await
+            }
             _ => unrecognised(layout::nothing_found(socket, &self.processes.find(DOCKERD))),
         }
     }
 
     /// The units that may start it, the likeliest first.
     async fn likely_units(&self) -> Vec<UnitId> {
-        let scope = layout::scope_of_socket(&self.sought.docker_socket);
+        let socket = &self.sought.docker_socket;
+        let scope = layout::scope_of_socket(socket);
         let sockets = self.units.sockets(&scope).await.unwrap_or_default();
         let holds = |unit: &&UnitState| {
             unit.listen
                 .iter()
-                .any(|listen| layout::is_path_of(listen, &self.sought.docker_socket))
+                .any(|listen| layout::is_path_of(listen, socket))
         };
         let triggered = sockets.iter().filter(holds).flat_map(|unit| &unit.triggers);
         let mut names: Vec<String> = triggered.cloned().collect();
@@ -266,11 +269,36 @@ impl RealLook {
         if scope == Scope::System {
             names.push(SNAP_SERVICE.to_owned());
         }
+        names.dedup();
         let id = |name| UnitId {
             name,
             scope: scope.clone(),
         };
         names.into_iter().map(id).collect()
+    }
+
+    /// Whether this unit's dockerd is the one that would answer the socket, not another one's: it is told to, its socket
+    /// unit does, or nothing is said and the socket is where it is by default.
+    async fn is_meant(&self, id: &UnitId, unit: &UnitState) -> bool {
+        let socket = &self.sought.docker_socket;
+        if !unit.is_loaded() && unit.load != "masked" {
+            return false;
+        }
+        for name in &unit.triggered_by {
+            let id = UnitId {
+                name: name.clone(),
+                scope: id.scope.clone(),
+            };
+            let listens = self.units.show(&id).await.map(|unit| unit.listen);
+            if listens.is_ok_and(|listens| listens.iter().any(|listen| layout::is_path_of(listen, socket))) {
+                return true;
+            }
+        }
+        let process = unit.main_pid.and_then(|pid| self.processes.get(pid));
+        let argv = process
+            .filter(|process| process.name == DOCKERD)
+            .map(|process| process.argv);
+        layout::would_answer(argv.as_ref().unwrap_or(&unit.command), socket)
     }
 
     async fn found_unit(&self, id: &UnitId, unit: UnitState) -> Found {

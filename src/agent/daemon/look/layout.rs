@@ -10,6 +10,8 @@ use crate::sys::{Process, UnitId};
 const RUNTIME_DIRECTORIES: &str = "/run/user";
 /// The pid file dockerd writes unless it is told another.
 const PID_FILE: &str = "/var/run/docker.pid";
+/// Where its socket is unless it is told another.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// What a rootless dockerd runs below; it forwards ports into its network namespace.
 const ROOTLESSKIT: &str = "rootlesskit";
 /// What `agent.toml` needs where nothing is found.
@@ -131,6 +133,21 @@ pub(super) fn is_told_to_answer(argv: &[String], socket: &Path) -> bool {
     let hosts = values_of(argv, "host", Some('H'));
     let mut paths = hosts.iter().filter_map(|host| host.strip_prefix("unix://"));
     paths.any(|path| is_path_of(path, socket))
+}
+
+/// Whether a dockerd with this command line answers the socket, as far as flags tell: it is told to, or no other unix
+/// socket is named and this is where it is by default.
+pub(super) fn would_answer(argv: &[String], socket: &Path) -> bool {
+    let hosts = values_of(argv, "host", Some('H'));
+    let names_another = hosts.iter().any(|host| host.starts_with("unix://"));
+    is_told_to_answer(argv, socket) || (!names_another && is_default(socket))
+}
+
+/// `/var/run/docker.sock`, or `/run/user/UID/docker.sock`.
+pub(super) fn is_default(socket: &Path) -> bool {
+    let users = matches!(scope_of_socket(socket), Scope::User { uid, .. }
+        if socket == Path::new(RUNTIME_DIRECTORIES).join(uid.to_string()).join("docker.sock"));
+    users || is_path_of(DEFAULT_SOCKET, socket)
 }
 
 /// A dockerd that no known manager of services starts; `unit` is the one it stands in all the same.
@@ -284,5 +301,26 @@ mod tests {
             &argv("dockerd -H unix:///tmp/e/docker.sock"),
             socket
         ));
+    }
+
+    #[test]
+    fn a_dockerd_of_another_socket_is_not_meant() {
+        let rows = [
+            ("dockerd -H fd://", "/run/docker.sock", true),
+            ("dockerd", "/var/run/docker.sock", true),
+            ("dockerd -H tcp://127.0.0.1:2376", "/run/docker.sock", true),
+            ("dockerd-rootless.sh", "/run/user/1000/docker.sock", true),
+            ("dockerd -H unix:///run/other.sock", "/run/other.sock", true),
+            ("dockerd -H unix:///run/other.sock", "/run/docker.sock", false),
+            ("dockerd -H fd://", "/run/other.sock", false),
+            ("dockerd", "/run/user/1000/other.sock", false),
+        ];
+        for (line, socket, expected) in rows {
+            assert_eq!(
+                would_answer(&argv(line), Path::new(socket)),
+                expected,
+                "{line} {socket}"
+            );
+        }
     }
 }

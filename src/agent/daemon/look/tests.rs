@@ -234,6 +234,22 @@ async fn of_several_dockerds_the_one_that_answers_is_the_one() {
 }
 
 #[tokio::test]
+async fn the_unit_of_another_dockerd_is_left_alone() {
+    let bench = Bench::debian();
+    let mut look = bench.real_look();
+    look.sought.docker_socket = "/run/other.sock".into();
+    let facts = look.look().await;
+    assert!(why(&facts).contains("dockerd runs (process 62"), "{facts:?}");
+    look.sought.restart = Some(vec!["/srv/restart".to_owned()]);
+    let facts = look.look().await;
+    assert!(matches!(facts.layout, Layout::Plain { .. }), "{facts:?}");
+    assert_eq!(
+        (facts.state, facts.process, facts.unit),
+        (DaemonState::Stopped, None, None)
+    );
+}
+
+#[tokio::test]
 async fn who_cannot_be_restarted_is_refused_with_what_to_do() {
     let by_hand = Bench::new();
     by_hand.process(
