@@ -8,6 +8,7 @@ use std::time::Duration;
 use dockwarden::agent::Reconciler;
 use dockwarden::sys::fake::Fault;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::support::agent::Bench;
 use crate::support::dockerd::{CONFIG, Starter};
@@ -133,7 +134,15 @@ impl Story {
                 self.pass().await;
                 self.bench.disk.heal();
             }
-            Event::Hours(hours) => self.bench.clock.advance(HOUR * u32::try_from(*hours).unwrap()),
+            Event::Hours(hours) => self.live(u32::try_from(*hours).unwrap()).await,
+        }
+    }
+
+    /// Time passes, and the agent looks again now and then: one that never looked would lose its certificate to age.
+    async fn live(&mut self, hours: u32) {
+        for begun in (0..hours).step_by(48) {
+            self.bench.clock.advance(HOUR * (hours - begun).min(48));
+            self.pass().await;
         }
     }
 
@@ -168,7 +177,14 @@ impl Story {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    // The same stories each time: a new one that fails is for whoever looks for it (another seed), not for whoever
+    // changes something else.
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(2376),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_comes_dockerd_can_be_started_and_serves_the_newest_certificate_in_the_end(

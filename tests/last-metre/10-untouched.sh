@@ -2,6 +2,8 @@
 # Step:  on three systems whose Docker was never touched, enrolling is enough: clients get in, strangers do not, containers run on
 # Limit: 240
 # Needs: 05
+# A host's STEP_DIR is its subshell's own, on purpose; what stands in single quotes is expanded on the host.
+# shellcheck disable=SC2030,SC2031,SC2016
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/docker.sh"
 source "$REPO/tests/lib/forge.sh"

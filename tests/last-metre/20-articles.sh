@@ -2,6 +2,8 @@
 # Step:  three hosts that were set up as articles say are taken over at the price of one restart, and given back as they were
 # Limit: 400
 # Needs: 05
+# A host's STEP_DIR is its subshell's own, on purpose; what stands in single quotes is expanded on the host.
+# shellcheck disable=SC2030,SC2031,SC2016
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/docker.sh"
 source "$REPO/tests/lib/hosts.sh"
@@ -27,7 +29,7 @@ sysconfig() {
     on "$name" systemctl daemon-reload
     on_host "$name" sh -s "$(metre_address "$name")" <"$articles/sysconfig/server.sh"
     mkdir -p "$home/.docker"
-    cp "$root"/root/.docker/{ca,ca-key}.pem "$home/.docker/"
+    (cd "$root/root" && cp .docker/{ca,ca-key}.pem "$home/.docker/")
     HOME=$home sh "$articles/sysconfig/client.sh"
 
     install -D -m 0644 "$articles/sysconfig/OPTIONS.printed" "$root/etc/sysconfig/docker"
@@ -99,7 +101,7 @@ proxy() {
     docker_as_kept "$name"
 }
 
-systemctl_unit() { ls "/usr/lib/systemd/system/$1.service" "/lib/systemd/system/$1.service" 2>/dev/null | head -n 1; }
+systemctl_unit() { find "/usr/lib/systemd/system/$1.service" "/lib/systemd/system/$1.service" 2>/dev/null | head -n 1; }
 
 # -- a service script, without systemd -------------------------------------------------------------------------------
 

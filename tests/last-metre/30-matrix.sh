@@ -2,6 +2,8 @@
 # Step:  each of many starting configurations ends served, or refused with the host as it was found
 # Limit: 900
 # Needs: 05
+# A host's STEP_DIR is its subshell's own, on purpose; what stands in single quotes is expanded on the host.
+# shellcheck disable=SC2030,SC2031,SC2016
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/hosts.sh"
 source "$REPO/tests/lib/world.sh"
@@ -26,7 +28,7 @@ found_as() {
     configuration_restore "$name"
     on "$name" systemctl daemon-reload
     if [[ $dockerd == "not restarted" ]]; then docker_on "$name"; fi
-    if [[ -d $directory/root ]]; then cp -r "$directory/root/." "$(host_root "$name")/"; fi
+    if [[ -d $directory/root ]]; then tar -C "$directory/root" -c . | tar -C "$(host_root "$name")" -x --no-same-owner; fi
     if [[ -e $directory/setup ]]; then on_host "$name" timeout 60 sh -e <"$directory/setup" || fail "its setup works"; fi
     on "$name" systemctl daemon-reload
     case $dockerd in
@@ -110,7 +112,7 @@ undo() {
 
 # Those of the configurations that are this host's.
 configurations() {
-    local name=$1 directory number index=0 mine failed=0
+    local name=$1 directory number index=0 mine status=0
     mine=$(printf '%s\n' "${METRE_LAB[@]}" | grep -nx "$name" | cut -d: -f1)
     agent_put "$name"
     sh_on "$name" 'docker rm -f $(docker ps -aq)' || true
@@ -125,13 +127,13 @@ configurations() {
         else
             printf '  FAIL  %s on %s\n' "$(basename "$directory")" "$name" >&3
             tail -n 25 "$STEP_DIR/$number.log" | sed 's/^/        /' >&3
-            failed=1
+            status=1
         fi
         undo "$name" "$directory"
     done
     docker_off "$name"
     docker_as_kept "$name"
-    return "$failed"
+    return "$status"
 }
 
 side_by_side configurations "${METRE_LAB[@]}"

@@ -2,6 +2,8 @@
 # Step:  agent uninstall gives every host back: each file of Docker's configuration as it was, dockerd as it was, containers running
 # Limit: 240
 # Needs: 10
+# A host's STEP_DIR is its subshell's own, on purpose; what stands in single quotes is expanded on the host.
+# shellcheck disable=SC2030,SC2031,SC2016
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/hosts.sh"
 source "$REPO/tests/lib/world.sh"

@@ -1,4 +1,6 @@
 # shellcheck shell=bash
+# A host's STEP_DIR is its subshell's own, on purpose; what stands in single quotes is expanded on the host.
+# shellcheck disable=SC2030,SC2031,SC2016
 # Booted hosts whose own dockerd serves TLS: who they are, the agent on them in mode daemon, the clients that reach them,
 # containers that count, and what must be found as it was. Needs common.sh, hosts.sh and world.sh.
 

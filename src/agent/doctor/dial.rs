@@ -16,7 +16,7 @@ use crate::pki::Certificate;
 use crate::pki::tls::{ALPN_HTTP1, provider};
 
 /// How long one dial may take.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of an answer is read, bytes.
 const ANSWER_BYTES_MAX: usize = 4096;
 

@@ -10,7 +10,7 @@ use super::*;
 /// What only a real host tells: what `dockerd --validate` says, a disk that refuses, a process, another tool.
 const HOST_ONLY: [&str; 4] = [
     "11-json-unknown-key",
-    "24-json-immutable",
+    "24-json-mounted",
     "47-by-hand",
     "48-tool-takes-it-back",
 ];
