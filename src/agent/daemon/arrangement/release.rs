@@ -151,7 +151,8 @@ fn release_lines(original: &[u8], written: &[u8], current: &[u8]) -> Merged {
         written.split_inclusive('\n').collect(),
     );
     let mut left = Vec::new();
-    for op in TextDiff::from_lines(&original, &written).ops() {
+    // By our own lines: a lone carriage return ends one for the differ, and none for a shell.
+    for op in TextDiff::from_slices(&old, &new).ops() {
         if op.tag() == DiffTag::Equal {
             continue;
         }

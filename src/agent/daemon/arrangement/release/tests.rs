@@ -181,3 +181,16 @@ fn everything_that_was_arranged_is_given_back() {
         facts
     );
 }
+
+#[test]
+fn a_lone_carriage_return_ends_no_line() {
+    let original = b"A=1\rB\nDOCKER_OPTS=\"-D\"\nC=2\r\n";
+    let ours = b"A=1\rB\nDOCKER_OPTS=\"-D --tlsverify\"\nC=2\r\n";
+    let now = b"# theirs\nA=1\rB\nDOCKER_OPTS=\"-D --tlsverify\"\nC=2\r\n";
+    let released = release(Some(original), ours, Some(now));
+    let expected = b"# theirs\nA=1\rB\nDOCKER_OPTS=\"-D\"\nC=2\r\n".to_vec();
+    assert!(
+        matches!(&released, Release::Merged { bytes, left } if *bytes == expected && left.is_empty()),
+        "{released:?}"
+    );
+}
