@@ -127,7 +127,8 @@ impl<'a> Options<'a> {
                 "a shell might read it otherwise: use a plain path",
             ));
         }
-        let own = (!dropped).then_some(word);
+        // A word that stays keeps its backslashes: what stands here, not what a shell makes of it.
+        let own = (!dropped).then(|| &self.files[source.file].contents[source.bytes.clone()]);
         let words: Vec<&str> = own.into_iter().chain(then.iter().map(String::as_str)).collect();
         if words.len() > 1 && !source.quoted {
             return Err(self.refuse(Some(source), word, "put the whole value into double quotes"));

@@ -144,6 +144,15 @@ fn what_cannot_be_written_there_is_refused() {
     );
 }
 
+#[test]
+fn a_word_that_stays_keeps_its_backslashes() {
+    let text = "DOCKER_OPTS=\"--label=a\\\\\\\\b -D\"\n";
+    assert_eq!(
+        changed(text, "label", Some("a\\\\b"), &["--tls"]).unwrap(),
+        text.replace(" -D", " --tls -D")
+    );
+}
+
 proptest! {
     #[test]
     fn no_text_breaks_the_reader(text in "(?s)(DOCKER_OPTS=|\\+=|[ab$\"'{}()\\\\ \n#;=-]){0,30}") {
@@ -155,9 +164,10 @@ proptest! {
 
     #[test]
     fn a_changed_file_reads_as_the_changed_words(
-        lines in prop::collection::vec(prop::collection::vec("--[a-c]{1,3}=[a-z]{1,4}", 1..4), 1..4),
+        lines in prop::collection::vec(prop::collection::vec("--[a-c]{1,3}=([a-z]|\\\\\\\\|\\\\\"){1,4}", 1..4), 1..4),
         at in any::<prop::sample::Index>(),
         chained: bool,
+        dropped: bool,
     ) {
         let text: String = lines.iter().map(|line| {
             format!("DOCKER_OPTS=\"{}{}\"\n# kept\n", if chained { "$DOCKER_OPTS " } else { "" }, line.join(" "))
@@ -167,7 +177,7 @@ proptest! {
         let words = options.words();
         let mut edit = Edit::new(words.len());
         let at = at.index(words.len());
-        edit.slots[at] = Slot { dropped: true, then: vec!["--new=1".to_owned(), "--more".to_owned()] };
+        edit.slots[at] = Slot { dropped, then: vec!["--new=1".to_owned(), "--more".to_owned()] };
         let (_, after) = options.rewrite(&edit).unwrap().unwrap();
         let files = file(&after);
         prop_assert_eq!(Options::read(&files).unwrap().words(), edit.apply(&words));
