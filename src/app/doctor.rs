@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use super::agent::settings::Settings;
+use super::format::Format;
 use crate::agent::daemon::engine::RealEngines;
 use crate::agent::daemon::look::{KnownProgram, Look, RealLook, Sought};
 use crate::agent::doctor::examine::{ClientPlaces, Places, examine};
@@ -42,16 +43,6 @@ pub struct Arguments {
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// Form of the output.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
 }
 
 /// What programs get.

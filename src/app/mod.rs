@@ -9,6 +9,8 @@ mod commands;
 mod config;
 #[cfg(feature = "agent")]
 mod doctor;
+#[cfg(feature = "agent")]
+mod format;
 mod logging;
 #[cfg(all(feature = "server", feature = "agent", feature = "cli"))]
 mod quickstart;

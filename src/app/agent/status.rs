@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::settings::Settings;
+use crate::app::format::Format;
 use crate::agent::{Records, Status};
 use crate::base::{Clock, SystemClock, Timestamp};
 use crate::model::ConditionStatus;
@@ -24,16 +25,6 @@ pub struct Arguments {
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// Form of the output.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
 }
 
 /// Prints it. Fails (1) when a condition is false, or when no agent has written for minutes.
