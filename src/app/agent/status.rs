@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::settings::Settings;
-use crate::app::format::Format;
 use crate::agent::{Records, Status};
+use crate::app::format::Format;
 use crate::base::{Clock, SystemClock, Timestamp};
 use crate::model::ConditionStatus;
 use crate::sys::Files;

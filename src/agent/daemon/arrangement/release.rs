@@ -1,6 +1,7 @@
 //! Giving a file back, for `agent uninstall`: byte for byte as it was where nobody else touched it, else with only
 //! ours taken out.
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde_json::Value;
@@ -142,33 +143,42 @@ fn release_hosts(before: &DaemonJson, written: &DaemonJson, json: &mut DaemonJso
     left
 }
 
-/// For text: each run of lines that we changed is changed back where it still stands, once.
+/// For text: a merge of three. Each run of lines that we changed is changed back where it stands now, unless somebody
+/// else changed it too. `None`: it is no text.
 fn release_lines(original: &[u8], written: &[u8], current: &[u8]) -> Merged {
-    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
-    let (original, written, mut now) = (text(original)?, text(written)?, text(current)?);
-    let (old, new): (Vec<&str>, Vec<&str>) = (
-        original.split_inclusive('\n').collect(),
-        written.split_inclusive('\n').collect(),
-    );
-    let mut left = Vec::new();
+    let [original, written, current] = [lines(original)?, lines(written)?, lines(current)?];
     // By our own lines: a lone carriage return ends one for the differ, and none for a shell.
-    for op in TextDiff::from_slices(&old, &new).ops() {
-        if op.tag() == DiffTag::Equal {
-            continue;
-        }
-        let (theirs, ours) = (old[op.old_range()].concat(), new[op.new_range()].concat());
-        let mut places = now
-            .match_indices(&ours)
-            .filter(|(at, _)| *at == 0 || now[..*at].ends_with('\n'));
-        match (places.next(), places.next()) {
-            (Some((at, _)), None) if !ours.is_empty() => now.replace_range(at..at + ours.len(), &theirs),
-            _ => left.push(format!(
+    let theirs = TextDiff::from_slices(&written, &current);
+    let ours = TextDiff::from_slices(&written, &original);
+    let mut now = current.clone();
+    let mut left = Vec::new();
+    for op in ours.ops().iter().rev().filter(|op| op.tag() != DiffTag::Equal) {
+        let back = &original[op.new_range()];
+        match stands_at(&theirs, op.old_range()) {
+            Some(place) => {
+                now.splice(place, back.iter().copied());
+            }
+            None => left.push(format!(
                 "not put back, because what we wrote is not there any more: {}",
-                theirs.trim()
+                back.concat().trim()
             )),
         }
     }
-    Some((now.into_bytes(), left))
+    left.reverse();
+    Some((now.concat().into_bytes(), left))
+}
+
+fn lines(bytes: &[u8]) -> Option<Vec<&str>> {
+    Some(str::from_utf8(bytes).ok()?.split_inclusive('\n').collect())
+}
+
+/// Where lines that we wrote stand now, when nobody changed them.
+fn stands_at(theirs: &TextDiff<'_, '_, str>, ours: Range<usize>) -> Option<Range<usize>> {
+    theirs.ops().iter().find_map(|op| {
+        let (before, now) = (op.old_range(), op.new_range());
+        let inside = op.tag() == DiffTag::Equal && before.start <= ours.start && ours.end <= before.end;
+        inside.then(|| ours.start - before.start + now.start..ours.end - before.start + now.start)
+    })
 }
 
 /// Whether the two say the same: equal bytes, or JSON with equal values.

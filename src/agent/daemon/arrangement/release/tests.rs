@@ -194,3 +194,23 @@ fn a_lone_carriage_return_ends_no_line() {
         "{released:?}"
     );
 }
+
+#[test]
+fn lines_that_repeat_come_back_where_they_were() {
+    let original = "DOCKER_OPTS=\"-D \\\n --tlscert /a \\\n --label x \\\n --tlscert /b\"\n";
+    let ours = original.replace(" --tlscert /a \\\n", " \\\n");
+    let now = format!("OTHER=\" \\\n \\\n\"\n{ours} \\\n");
+    let (text, left) = merged(release(
+        Some(original.as_bytes()),
+        ours.as_bytes(),
+        Some(now.as_bytes()),
+    ));
+    assert_eq!(text, format!("OTHER=\" \\\n \\\n\"\n{original} \\\n"));
+    assert_eq!(left, Vec::<String>::new());
+    // A line that we took out comes back where its neighbours still are.
+    let ours = original.replace(" --tlscert /a \\\n", "");
+    assert_eq!(
+        release(Some(original.as_bytes()), ours.as_bytes(), Some(ours.as_bytes())),
+        Release::Original(Some(original.as_bytes().to_vec()))
+    );
+}
