@@ -6,8 +6,8 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use super::framing::Refusal;
-use super::path::PathError;
 use super::upstream::UpstreamError;
+use crate::model::role::PathError;
 use crate::pki::chain::ChainError;
 
 /// Why a request was not passed on.

@@ -4,7 +4,7 @@ use http::header::{CONNECTION, HOST, HeaderMap, UPGRADE};
 use http::{Method, Request, Uri, Version};
 
 use super::denial::Denial;
-use super::path;
+use crate::model::role::path;
 
 /// What a connection may be upgraded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

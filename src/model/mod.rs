@@ -8,6 +8,7 @@ mod identity;
 mod profile;
 mod reconcile;
 mod revocation;
+pub mod role;
 mod serving;
 mod token;
 

@@ -1,0 +1,218 @@
+//! The decision.
+
+use super::body::{Beyond, checks};
+use super::built_in::built_ins;
+use super::json::{Json, JsonError};
+use super::operations::{Operation, find};
+use super::path::{self, PathError};
+use super::spec::Role;
+
+/// A request, as far as roles look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Its place in the table.
+    pub operation: &'static Operation,
+    /// Its query, as it was sent.
+    pub query: &'a str,
+    /// Its body claims to be a form (`application/x-www-form-urlencoded`, `multipart/form-data`), out of which the Engine
+    /// would read what it else reads from the query.
+    pub is_form: bool,
+}
+
+/// What is known of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// It was not read yet.
+    Unread,
+    /// All of it.
+    Whole(&'a [u8]),
+    /// It is longer than [`super::BODY_BYTES_MAX`].
+    TooLong,
+}
+
+/// What is to become of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It may pass.
+    Allowed,
+    /// It depends on the body: read it, bounded, and ask again.
+    NeedsBody,
+    /// It must not pass.
+    Refused(Refusal),
+}
+
+/// Why a request must not pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The path has no one reading.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// No route of the Engine that is known here.
+    #[error("{method} {path} is not part of the Docker API as this version of dockwarden knows it")]
+    Unknown {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+    },
+    /// No role at all.
+    #[error("you have no role")]
+    NoRole,
+    /// None of the roles has the operation.
+    #[error("{roles} not allow {operation}{}", ask_for(.enough))]
+    Operation {
+        /// `role "viewer" does`, `roles "viewer" and "logs" do`.
+        roles: String,
+        /// The operation.
+        operation: &'static str,
+        /// The least built-in role that allows it.
+        enough: Option<&'static str>,
+    },
+    /// A role has the operation, but not like this.
+    #[error(
+        "role {role:?} does not allow {operation} with {beyond}; ask an admin for a role whose rules list it"
+    )]
+    Rules {
+        /// The role.
+        role: String,
+        /// The operation.
+        operation: &'static str,
+        /// What is too much.
+        beyond: Beyond,
+    },
+    /// The rules of a role must see the body and cannot.
+    #[error("role {role:?} allows {operation} only with a body its rules can judge: {error}")]
+    Body {
+        /// The role.
+        role: String,
+        /// The operation.
+        operation: &'static str,
+        /// Why they cannot.
+        error: JsonError,
+    },
+}
+
+fn ask_for(enough: &Option<&'static str>) -> String {
+    match enough {
+        Some(role) => format!("; ask an admin for role {role:?}"),
+        None => String::new(),
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Reads a request line: decodes once, normalises, takes the API version off, looks into the table.
+    ///
+    /// # Errors
+    /// [`Refusal::Path`], [`Refusal::Unknown`].
+    pub fn classify(method: &str, target: &'a str) -> Result<Self, Refusal> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let normal = path::normalise(path)?;
+        Self::of(method, path::without_version(&normal), query)
+    }
+
+    /// From a path that is normalised and has no API version.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn of(method: &str, path: &str, query: &'a str) -> Result<Self, Refusal> {
+        let operation = find(method, path).ok_or_else(|| Refusal::Unknown {
+            method: method.chars().take(40).collect(),
+            path: path.chars().take(200).collect(),
+        })?;
+        Ok(Self {
+            operation,
+            query,
+            is_form: false,
+        })
+    }
+}
+
+impl Role {
+    /// What this role alone says about a request.
+    pub fn decide(&self, request: &Request<'_>, body: Body<'_>) -> Decision {
+        let operation = request.operation;
+        if !self.operations().contains(operation) {
+            return Decision::Refused(not_allowed(&[self], operation));
+        }
+        let Some(rules) = self.rules() else {
+            return Decision::Allowed;
+        };
+        let beyond = |beyond| {
+            Decision::Refused(Refusal::Rules {
+                role: self.name().to_string(),
+                operation: operation.name,
+                beyond,
+            })
+        };
+        let checks = checks(operation);
+        if request.is_form {
+            return beyond(Beyond("a form for a body".to_owned()));
+        }
+        if let Some(Err(error)) = checks.query.map(|check| check(request.query, rules)) {
+            return beyond(error);
+        }
+        let Some(check) = checks.body else {
+            return Decision::Allowed;
+        };
+        let json = match body {
+            Body::Unread => return Decision::NeedsBody,
+            Body::Whole(bytes) => Json::read(bytes),
+            Body::TooLong => Err(JsonError::TooLong),
+        };
+        match json.map(|json| check(&json, rules)) {
+            Ok(Ok(())) => Decision::Allowed,
+            Ok(Err(error)) => beyond(error),
+            Err(error) => Decision::Refused(Refusal::Body {
+                role: self.name().to_string(),
+                operation: operation.name,
+                error,
+            }),
+        }
+    }
+}
+
+/// What all roles of a client together say about a request: one that allows is enough.
+pub fn decide<'r>(
+    roles: impl IntoIterator<Item = &'r Role>,
+    request: &Request<'_>,
+    body: Body<'_>,
+) -> Decision {
+    let roles: Vec<&Role> = roles.into_iter().collect();
+    let mut refused = None;
+    let mut needs_body = false;
+    for role in &roles {
+        match role.decide(request, body) {
+            Decision::Allowed => return Decision::Allowed,
+            Decision::NeedsBody => needs_body = true,
+            Decision::Refused(Refusal::Operation { .. }) => {}
+            Decision::Refused(refusal) => refused = refused.or(Some(refusal)),
+        }
+    }
+    if needs_body {
+        return Decision::NeedsBody;
+    }
+    Decision::Refused(match refused {
+        Some(refusal) => refusal,
+        None if roles.is_empty() => Refusal::NoRole,
+        None => not_allowed(&roles, request.operation),
+    })
+}
+
+fn not_allowed(roles: &[&Role], operation: &'static Operation) -> Refusal {
+    let names: Vec<String> = roles
+        .iter()
+        .map(|role| format!("{:?}", role.name().as_str()))
+        .collect();
+    let roles = match names.as_slice() {
+        [one] => format!("role {one} does"),
+        more => format!("roles {} do", more.join(" and ")),
+    };
+    let enough = built_ins()
+        .iter()
+        .find(|role| role.operations().contains(operation));
+    Refusal::Operation {
+        roles,
+        operation: operation.name,
+        enough: enough.map(|role| role.name().as_str()),
+    }
+}
