@@ -114,26 +114,26 @@ impl Drop for Record {
 }
 
 /// A body that counts what passes. Frames are handed on as they come, never collected.
-pub struct Counted {
-    body: Incoming,
+pub struct Counted<B = Incoming> {
+    body: B,
     count: Arc<AtomicU64>,
 }
 
-impl Counted {
+impl<B> Counted<B> {
     /// Around `body`.
-    pub fn new(body: Incoming, count: Arc<AtomicU64>) -> Self {
+    pub fn new(body: B, count: Arc<AtomicU64>) -> Self {
         Self { body, count }
     }
 }
 
-impl Body for Counted {
+impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let bytes = frame.data_ref().map_or(0, Bytes::len);

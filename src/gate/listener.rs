@@ -19,9 +19,11 @@ use super::connection;
 use super::identity::GateIdentity;
 use super::permit::{EveryValidClient, Policy};
 use super::registry::{CutReason, Registry};
+use super::roles::Judge;
 use super::shared::{Limits, Shared};
 use super::upstream::Upstream;
 use crate::base::{Clock, Timestamp};
+use crate::model::role::RolesInForce;
 
 /// Connections the kernel keeps for us while we are busy.
 const BACKLOG: u32 = 1024;
@@ -111,6 +113,7 @@ impl Gate {
                 published,
                 clock,
                 policy: Arc::new(EveryValidClient),
+                judge: Judge::new(Arc::new(RolesInForce::not_enforced())),
                 upstream: Upstream::new(config.upstream),
                 slots: Arc::new(Semaphore::new(config.limits.connections_max)),
                 limits: config.limits,
@@ -126,6 +129,15 @@ impl Gate {
     pub fn with_policy(mut self, policy: Arc<dyn Policy>) -> Self {
         let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
         shared.policy = policy;
+        self
+    }
+
+    /// Holds every request against the roles of whoever sends it. Who publishes others calls [`Registry::cut_clients`]
+    /// next with those that lost one.
+    #[must_use]
+    pub fn with_roles(mut self, roles: Arc<RolesInForce>) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
+        shared.judge = Judge::new(roles);
         self
     }
 

@@ -5,7 +5,8 @@
 //! channel without touching a connection; a connection ends when the certificate that opened it does.
 //!
 //! **Invariants:** nothing reaches dockerd without a `Permit`; no byte of a tunnel before
-//! dockerd's 101; no body is ever collected; what is published was verified. This module never signs, never
+//! dockerd's 101; no body is collected but one that a
+//! role's rules must see; what is published was verified. This module never signs, never
 //! reads the CA, and keeps no state on disk.
 
 mod access;
@@ -19,6 +20,7 @@ mod listener;
 mod permit;
 mod proxy;
 mod registry;
+mod roles;
 mod rules;
 mod shared;
 mod tunnel;
@@ -31,6 +33,7 @@ pub use identity::{GateIdentity, IdentityError};
 pub use listener::{BindError, Gate, GateConfig, Listen};
 pub use permit::{EveryValidClient, Peer, Policy};
 pub use registry::{Connection, CutReason, Registry};
+pub use roles::JUDGED_BYTES_MAX;
 pub use rules::{Facts, Protocol};
 pub use shared::Limits;
 pub use upstream::UpstreamError;

@@ -21,6 +21,7 @@ use super::guarded::{Busy, Signals};
 use super::headers;
 use super::permit::Permit;
 use super::registry::Entered;
+use super::roles::Passing;
 use super::rules;
 use super::shared::Shared;
 use super::tunnel;
@@ -51,7 +52,18 @@ impl Exchange {
             Err(denial) => return Ok(deny(&denial, &mut record)),
         };
         record.set_path(&permit.facts().path);
-        Ok(self.forward(permit, request, record, busy).await)
+        let client = self.connection.peer.verified().name().as_str();
+        let identity = self.shared.identity();
+        let host = identity.host().name().as_str();
+        let judged = self
+            .shared
+            .judge
+            .admit(client, host, permit.facts(), request)
+            .await;
+        match judged {
+            Ok(request) => Ok(self.forward(permit, request, record, busy).await),
+            Err(denial) => Ok(deny(&denial, &mut record)),
+        }
     }
 
     fn permit(&self, request: &Request<Incoming>) -> Result<Permit, Denial> {
@@ -65,7 +77,7 @@ impl Exchange {
     async fn forward(
         &self,
         permit: Permit,
-        mut request: Request<Incoming>,
+        mut request: Request<Passing>,
         mut record: Record,
         busy: Busy,
     ) -> Response<Answer> {
@@ -87,7 +99,10 @@ impl Exchange {
         response.map(|body| Either::Right(Relayed::new(body, engine, record, busy)))
     }
 
-    async fn send(&self, request: Request<Counted>) -> Result<(Response<Incoming>, Driver), UpstreamError> {
+    async fn send(
+        &self,
+        request: Request<Counted<Passing>>,
+    ) -> Result<(Response<Incoming>, Driver), UpstreamError> {
         let stream = self.shared.upstream.connect().await?;
         let broken = |error: hyper::Error| {
             debug!(%error, "dockerd did not answer");
@@ -129,7 +144,7 @@ impl Exchange {
 /// Drives the connection to dockerd; ends it when dropped.
 type Driver = AbortOnDropHandle<()>;
 
-fn outgoing(permit: &Permit, request: Request<Incoming>, record: &Record) -> Request<Counted> {
+fn outgoing(permit: &Permit, request: Request<Passing>, record: &Record) -> Request<Counted<Passing>> {
     let facts = permit.facts();
     let (mut parts, body) = request.into_parts();
     headers::toward_engine(&mut parts.headers, facts.upgrade);

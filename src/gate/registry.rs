@@ -1,7 +1,7 @@
 //! Every open connection by the certificate that opened it, and the switch that ends it: tunnels and streams
 //! included. The reason is kept for the log.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -26,6 +26,9 @@ pub enum CutReason {
     /// The certificate was revoked.
     #[error("the client's certificate was revoked")]
     Revoked,
+    /// The client lost a role, or one of its roles was changed.
+    #[error("the client's roles were changed")]
+    Role,
     /// The gate stops and the drain is over.
     #[error("the gate is stopping")]
     Stopping,
@@ -129,6 +132,13 @@ impl Registry {
     /// Ends every connection of one certificate. Returns how many this call ended.
     pub fn cut(&self, certificate: &CertificateId, reason: CutReason) -> usize {
         self.of(certificate).iter().filter(|c| c.cut(reason)).count()
+    }
+
+    /// Ends every connection of these clients. Returns how many this call ended.
+    pub fn cut_clients(&self, names: &BTreeSet<String>, reason: CutReason) -> usize {
+        let all = self.all().into_iter();
+        let theirs = all.filter(|c| names.contains(c.peer.verified().name().as_str()));
+        theirs.filter(|c| c.cut(reason)).count()
     }
 
     /// Ends every connection.

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::identity::GateIdentity;
 use super::permit::Policy;
 use super::registry::Registry;
+use super::roles::Judge;
 use super::upstream::Upstream;
 use crate::base::{Clock, limits};
 
@@ -48,6 +49,7 @@ pub struct Shared {
     pub(super) published: watch::Receiver<Arc<GateIdentity>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: Arc<dyn Policy>,
+    pub(super) judge: Judge,
     pub(super) upstream: Upstream,
     pub(super) limits: Limits,
     pub(super) registry: Arc<Registry>,

@@ -19,6 +19,7 @@ mod doctor;
 mod foreign_readers;
 mod gate_access;
 mod gate_requests;
+mod gate_roles;
 mod gate_streams;
 mod layers;
 mod pki_chain;

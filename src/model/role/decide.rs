@@ -48,7 +48,7 @@ pub enum Refusal {
     #[error(transparent)]
     Path(#[from] PathError),
     /// No route of the Engine that is known here.
-    #[error("{method} {path} is not part of the Docker API as this version of dockwarden knows it")]
+    #[error("{}", self.in_words("", ""))]
     Unknown {
         /// The method.
         method: String,
@@ -56,10 +56,10 @@ pub enum Refusal {
         path: String,
     },
     /// No role at all.
-    #[error("you have no role")]
+    #[error("{}", self.in_words("this client", "this host"))]
     NoRole,
     /// None of the roles has the operation.
-    #[error("{roles} not allow {operation}{}", ask_for(.enough))]
+    #[error("{}", self.in_words("", "this host"))]
     Operation {
         /// `role "viewer" does`, `roles "viewer" and "logs" do`.
         roles: String,
@@ -81,7 +81,7 @@ pub enum Refusal {
         beyond: Beyond,
     },
     /// The rules of a role must see the body and cannot.
-    #[error("role {role:?} allows {operation} only with a body its rules can judge: {error}")]
+    #[error("{}", self.in_words("", "this host"))]
     Body {
         /// The role.
         role: String,
@@ -92,10 +92,44 @@ pub enum Refusal {
     },
 }
 
-fn ask_for(enough: &Option<&'static str>) -> String {
-    match enough {
-        Some(role) => format!("; ask an admin for role {role:?}"),
-        None => String::new(),
+impl Refusal {
+    /// In words for the client that is refused.
+    pub fn in_words(&self, client: &str, host: &str) -> String {
+        match self {
+            Self::Path(error) => error.to_string(),
+            Self::Unknown { method, path } => {
+                format!(
+                    "{method} {path} is not part of the Docker API as this version of dockwarden knows it"
+                )
+            }
+            Self::NoRole => {
+                format!(
+                    "{client} has no role on {host}; ask an admin for one (dockwarden role bind {client} ROLE)"
+                )
+            }
+            Self::Operation {
+                roles,
+                operation,
+                enough,
+            } => {
+                let ask = enough.map_or(String::new(), |role| format!("; ask an admin for role {role:?}"));
+                format!("{roles} not allow {operation} on {host}{ask}")
+            }
+            Self::Rules {
+                role,
+                operation,
+                beyond,
+            } => format!(
+                "role {role:?} does not allow {operation} with {beyond} on {host}; ask an admin for a role whose rules list it"
+            ),
+            Self::Body {
+                role,
+                operation,
+                error,
+            } => format!(
+                "role {role:?} allows {operation} on {host} only with a body that its rules can judge: {error}"
+            ),
+        }
     }
 }
 

@@ -4,11 +4,13 @@
 //! everybody. A role is a set of operations, perhaps with rules that its bodies are held against ([`rules`], `body`).
 //! A client may have several; each is asked by itself, and one that allows is enough.
 
+mod binding;
 mod body;
 mod built_in;
 mod decide;
 mod glob;
 mod image;
+mod in_force;
 mod json;
 mod operations;
 pub mod path;
@@ -16,9 +18,11 @@ mod query;
 mod rules;
 mod spec;
 
+pub use binding::{Binding, BindingKey, StoredRole, parse_selector, selector};
 pub use body::Beyond;
 pub use built_in::{built_in, built_ins};
 pub use decide::{Body, Decision, Refusal, Request, decide};
+pub use in_force::{HostRoles, Published, RolesInForce, Verdict};
 pub use json::{BODY_BYTES_MAX, DEPTH_MAX, Json, JsonError, VALUES_MAX};
 pub use operations::{Class, OPERATIONS, Operation, OperationSet, find};
 pub use path::PathError;

@@ -200,25 +200,28 @@ fn a_refusal_says_which_role_what_and_whom_to_ask() {
     let say = |roles: &[&'static Role], method, target, body| {
         let request = Request::classify(method, target).unwrap();
         match decide(roles.iter().copied(), &request, body) {
-            Decision::Refused(refusal) => refusal.to_string(),
+            Decision::Refused(refusal) => refusal.in_words("alice", "web-07"),
             other => panic!("{other:?}"),
         }
     };
     let delete = ("DELETE", "/v1.41/containers/db");
     assert_eq!(
         say(&[role("operator")], delete.0, delete.1, Body::Unread),
-        r#"role "operator" does not allow ContainerDelete; ask an admin for role "deployer""#
+        r#"role "operator" does not allow ContainerDelete on web-07; ask an admin for role "deployer""#
     );
     assert_eq!(
         say(&[role("viewer"), role("logs")], delete.0, delete.1, Body::Unread),
-        r#"roles "viewer" and "logs" do not allow ContainerDelete; ask an admin for role "deployer""#
+        r#"roles "viewer" and "logs" do not allow ContainerDelete on web-07; ask an admin for role "deployer""#
     );
     let binds = Body::Whole(br#"{"Image":"a","HostConfig":{"Binds":["/etc:/x"]}}"#);
     assert_eq!(
         say(&[role("deployer")], "POST", "/containers/create", binds),
-        r#"role "deployer" does not allow ContainerCreate with a bind of "/etc"; ask an admin for a role whose rules list it"#
+        r#"role "deployer" does not allow ContainerCreate with a bind of "/etc" on web-07; ask an admin for a role whose rules list it"#
     );
-    assert_eq!(say(&[], delete.0, delete.1, Body::Unread), "you have no role");
+    assert_eq!(
+        say(&[], delete.0, delete.1, Body::Unread),
+        "alice has no role on web-07; ask an admin for one (dockwarden role bind alice ROLE)"
+    );
 }
 
 proptest! {

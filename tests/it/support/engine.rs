@@ -121,6 +121,10 @@ async fn answer(mut request: Request<Incoming>, seen: Arc<Seen>) -> Result<Answe
         "/events" => lines(number("n"), Duration::from_millis(number("ms"))),
         "/images/get" => zeros(number("bytes")),
         "/images/load" => count(request, &seen).await,
+        path if path.ends_with("/containers/create") => {
+            let body = request.into_body().collect().await.map(|body| body.to_bytes());
+            Response::new(Full::new(body.unwrap_or_default()).boxed_unsync())
+        }
         "/early" => Response::builder()
             .status(404)
             .body(full(r#"{"message":"no"}"#))
