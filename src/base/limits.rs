@@ -35,6 +35,10 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request body may take to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// What is read of a body whose request is refused already, so that the refusal arrives.
+pub const BODY_REST_BYTES_MAX: usize = API_BODY_BYTES_MAX;
+/// How long that may take.
+pub const BODY_REST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection may stand without a request in flight.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// HTTPS connections at a time; further ones wait in the kernel's queue.

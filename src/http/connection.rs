@@ -12,13 +12,16 @@ use axum::Router;
 use axum::body::Body;
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
+use hyper::Version;
 use hyper::body::Incoming;
+use hyper::header::EXPECT;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::rest::lend;
 use crate::base::limits;
 use crate::service::Peer;
 
@@ -156,9 +159,16 @@ async fn answer(
     in_flight: InFlight,
     request: hyper::Request<Incoming>,
 ) -> Result<axum::response::Response, std::convert::Infallible> {
-    let mut request = request.map(Body::new);
+    // Who waits for 100 Continue sends nothing before it; a stream of HTTP/2 ends without its connection.
+    let sends_anyway = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
+    let (parts, body) = request.into_parts();
+    let (body, rest) = lend(body);
+    let mut request = hyper::Request::from_parts(parts, Body::new(body));
     request.extensions_mut().insert(info);
     let response = router.oneshot(request).await?;
+    if sends_anyway {
+        rest.discard().await;
+    }
     Ok(response.map(|body| {
         Body::new(body.map_frame(move |frame| {
             let _until_the_body_is_dropped = &in_flight;

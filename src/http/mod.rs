@@ -7,6 +7,7 @@ mod extract;
 mod frame;
 mod listener;
 mod problem;
+mod rest;
 mod routes;
 mod tls;
 mod views;

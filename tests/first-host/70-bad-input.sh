@@ -136,10 +136,11 @@ equal "the server runs on" ok "$(server_ready >/dev/null && echo ok)"
 
 # -- schemathesis ------------------------------------------------------------------------------------------------------
 
+# One worker: Python 3.11 fails in ast.parse (AST constructor recursion depth mismatch) when two threads are in it.
 # Left out: what would revoke the certificate that it works with, and what takes DER, which it cannot make (fuzz/ does).
 schemathesis_run() {
-    timeout 200 schemathesis run "$W_URL/openapi.json" --url "$W_URL" --tls-verify "$W_ROOT" --request-cert "$1" --request-cert-key "$2" \
-        --exclude-path-regex '/revoke$|^/ocsp$' --checks not_a_server_error --max-examples "${DOCKWARDEN_SCHEMATHESIS_EXAMPLES:-25}" --seed 1 --workers 2 \
+    timeout 400 schemathesis run "$W_URL/openapi.json" --url "$W_URL" --tls-verify "$W_ROOT" --request-cert "$1" --request-cert-key "$2" \
+        --exclude-path-regex '/revoke$|^/ocsp$' --checks not_a_server_error --max-examples "${DOCKWARDEN_SCHEMATHESIS_EXAMPLES:-25}" --seed 1 --workers 1 \
         --no-color --generation-database none
 }
 check "schemathesis finds no 5xx as an admin" schemathesis_run "$W/server/admin/cert.pem" "$W/server/admin/key.pem"

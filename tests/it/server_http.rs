@@ -227,6 +227,42 @@ async fn bodies_are_read_up_to_their_limit_and_not_past_it() {
 }
 
 #[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending_its_body() {
+    let server = TestServer::memory().await;
+    let mut stream = server.tls(Some(&server.admin), ALPN_HTTP1).await.unwrap();
+    // Only hosts may: that is known before the body has come.
+    let head = "POST /v1/feed/known HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    for _ in 0..2 {
+        let body = vec![b' '; API_BODY_BYTES_MAX];
+        let head = format!("{head}content-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for part in body.chunks(4096) {
+            stream
+                .write_all(part)
+                .await
+                .expect("the server takes what it refuses");
+            stream.flush().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let mut answer = vec![0; 12];
+        tokio::time::timeout(PATIENCE, stream.read_exact(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 403");
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"}") {
+            rest.push(
+                tokio::time::timeout(PATIENCE, stream.read_u8())
+                    .await
+                    .unwrap()
+                    .unwrap(),
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn lists_come_in_pages() {
     let server = TestServer::sqlite().await;
     for n in 0..7 {

@@ -109,7 +109,29 @@ impl<'a> Options<'a> {
         for (_, bytes, replacement) in patches.into_iter().rev() {
             text.replace_range(bytes, &replacement);
         }
+        self.read_back(file, &text, edit)?;
         Ok(Some((&self.files[file], text)))
+    }
+
+    /// Whether the changed text says what it was changed to say: a word may stand glued to a variable's name.
+    fn read_back(&self, file: usize, text: &str, edit: &Edit) -> Result<(), Refusal> {
+        let mut files = self.files.to_vec();
+        files[file].contents = text.to_owned();
+        let words = self.words();
+        let changed = Options::read(&files).map(|options| options.words());
+        if changed.is_ok_and(|changed| changed == edit.apply(&words)) {
+            return Ok(());
+        }
+        let at = edit
+            .slots
+            .iter()
+            .position(|slot| slot.dropped || !slot.then.is_empty());
+        let (word, source) = &self.words[at.unwrap_or_default()];
+        Err(self.refuse(
+            source.as_ref(),
+            word,
+            "what stands around it would change its meaning",
+        ))
     }
 
     fn replacement(

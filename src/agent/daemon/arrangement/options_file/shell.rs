@@ -246,6 +246,8 @@ impl<'a> Reader<'a> {
                 0
             };
         match variables.get(name) {
+            // $0 to $9 are what the script was called with.
+            _ if name.starts_with(|c: char| c.is_ascii_digit()) => *value = None,
             Some(Some(found)) if closed => found.iter().for_each(|character| push(value, character.clone())),
             None if closed && !name.is_empty() => {}
             _ => *value = None,

@@ -131,6 +131,8 @@ fn what_cannot_be_written_there_is_refused() {
             "put together",
         ),
         ("A=\"--tlscert=/a\"\nDOCKER_OPTS=\"$A $A\"", "/b", &[], ""),
+        ("DOCKER_OPTS=\"$1 --tlscert=/a\"", "/b", &[], "only a shell"),
+        ("DOCKER_OPTS=\"--tlscert $NOTHING/a\"", "b", &[], "around it"),
     ];
     for (text, value, added, expected) in rows {
         match changed(text, "tlscert", Some(value), added) {
