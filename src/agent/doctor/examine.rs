@@ -180,11 +180,21 @@ async fn validate(facts: &DaemonFacts, words: &[String], places: &Places<'_>) ->
     }
 }
 
+/// `[::]` takes IPv4 as well, where dockerd listens on it.
+fn has_both_families(listens: SocketAddr) -> bool {
+    listens.is_ipv6() && listens.ip().is_unspecified()
+}
+
 /// Every port of dockerd, of its socket unit, and of what the agent looks at, each once.
 async fn ports(places: &Places<'_>, others: &[(SocketAddr, u32)]) -> Vec<Port> {
     let mut wanted: Vec<(SocketAddr, Owner)> = Vec::new();
     let mut want = |address: SocketAddr, owner: Owner| {
-        let same = |(known, _): &(SocketAddr, Owner)| reachable(*known) == reachable(address);
+        let same = |(known, _): &(SocketAddr, Owner)| {
+            reachable(*known) == reachable(address)
+                || has_both_families(*known)
+                    && address.ip().is_unspecified()
+                    && known.port() == address.port()
+        };
         if !wanted.iter().any(same) {
             wanted.push((address, owner));
         }
