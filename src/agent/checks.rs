@@ -69,6 +69,8 @@ pub enum Reason {
         paths: Vec<PathBuf>,
         /// Whether they did before: something else changed them.
         restores: bool,
+        /// Why dockerd is down because of it, if it is.
+        down: Option<String>,
     },
     /// dockerd lets clients in without a certificate.
     NotGuarded,
@@ -156,12 +158,14 @@ impl fmt::Display for Reason {
             Self::NotPublished => f.write_str("the gate does not have the certificate in use yet"),
             Self::HookPending(version) => write!(f, "the hook has not succeeded for version {version}"),
             Self::ChangeUnderWay => f.write_str("a change of what dockerd is told was begun and not ended"),
-            Self::FilesDiffer { paths, restores } => {
+            Self::FilesDiffer { down: Some(why), .. } => f.write_str(why),
+            Self::FilesDiffer { paths, restores, .. } => {
                 let paths: Vec<_> = paths.iter().map(|path| path.display()).collect();
-                let why = if *restores {
-                    "does not tell dockerd what it did: something else has changed it"
-                } else {
-                    "does not tell dockerd to serve the certificate"
+                let why = match (*restores, paths.len()) {
+                    (true, 1) => "does not tell dockerd what it did: something else has changed it",
+                    (true, _) => "do not tell dockerd what they did: something else has changed them",
+                    (false, 1) => "does not tell dockerd to serve the certificate",
+                    (false, _) => "do not tell dockerd to serve the certificate",
                 };
                 write!(f, "{} {why}", join(&paths))
             }
@@ -331,9 +335,13 @@ fn change_under_way(observed: &Observed, _: &Desired, _: Timestamp) -> Option<Re
 
 fn files_differ(observed: &Observed, _: &Desired, _: Timestamp) -> Option<Reason> {
     let sight = observed.daemon.as_ref()?;
-    let paths: Vec<PathBuf> = sight.changes().into_iter().map(|change| change.path).collect();
-    let restores = sight.memory.served.is_some();
-    (!paths.is_empty()).then_some(Reason::FilesDiffer { paths, restores })
+    let paths = sight.changed_paths();
+    let (restores, down) = (sight.memory.served.is_some(), sight.brought_down());
+    (!paths.is_empty()).then_some(Reason::FilesDiffer {
+        paths,
+        restores,
+        down,
+    })
 }
 
 fn not_guarded(observed: &Observed, _: &Desired, _: Timestamp) -> Option<Reason> {

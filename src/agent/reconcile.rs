@@ -211,7 +211,10 @@ impl Reconciler {
                 super::checks::Reason::RenewalDue {
                     percent_used: 80.., ..
                 } => tracing::warn!("because {reason}"),
-                super::checks::Reason::NotServed { .. } => tracing::warn!("because {reason}"),
+                super::checks::Reason::NotServed { .. }
+                | super::checks::Reason::FilesDiffer { down: Some(_), .. } => {
+                    tracing::warn!("because {reason}")
+                }
                 _ => tracing::info!("because {reason}"),
             }
         }

@@ -7,7 +7,7 @@ use dockwarden::pki::Serial;
 use dockwarden::sys::fake::Fault;
 
 use crate::support::agent::{Bench, STATE};
-use crate::support::dockerd::{SimDockerd, Starter};
+use crate::support::dockerd::{CONFIG, SimDockerd, Starter};
 
 /// What happens besides the agent being killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,19 @@ fn assert_startable(sim: &SimDockerd, context: &str) {
     sim.could_start()
         .unwrap_or_else(|why| panic!("dockerd could not start: {why}: {context}"));
     assert!(!sim.would_be_exposed(), "{context}");
+}
+
+/// Where port and TLS are in one file, no other tool opens the port.
+#[track_caller]
+fn assert_in_one_file(sim: &SimDockerd, context: &str) {
+    for theirs in [
+        None,
+        Some("{}"),
+        Some(r#"{"debug": true, "tls": false}"#),
+        Some(r#"{"tlsverify": false}"#),
+    ] {
+        assert!(!sim.would_be_exposed_by(theirs), "by {theirs:?}: {context}");
+    }
 }
 
 fn strike(bench: &Bench, blow: Blow) {
@@ -89,6 +102,9 @@ async fn at_every_step(
         }
         let stopped = bench.disk.stopped();
         assert_startable(bench.dockerd(), &context);
+        if !bench.is_as_an_earlier_agent_left_it() {
+            assert_in_one_file(bench.dockerd(), &context);
+        }
         let restarts = bench.dockerd().started() - started;
         strike(&bench, blow);
         let mut agent = bench.start();
@@ -96,6 +112,7 @@ async fn at_every_step(
         assert!(verdict.is_good(), "{context}: {verdict:?}");
         agent.pass().await;
         assert_settled(&bench, certificates, &context);
+        assert_in_one_file(bench.dockerd(), &context);
         let all = bench.dockerd().started() - started;
         let by_others = usize::from(blow != Blow::None);
         assert!(restarts <= 1 && all <= 1 + by_others, "{all} starts: {context}");
@@ -137,6 +154,49 @@ async fn a_renewal_that_is_stopped_anywhere_is_served_after_one_restart() {
             })
             .await;
             assert!(visited > 50, "only {visited} steps were visited");
+        }
+    }
+}
+
+#[tokio::test]
+async fn settings_that_move_into_one_file_with_a_renewal_can_be_stopped_anywhere() {
+    for blow in BLOWS {
+        let visited = at_every_step(Starter::Systemd, blow, 2, async |bench| {
+            let (agent, _): (_, Serial) = bench.join().await;
+            drop(agent);
+            bench.as_an_earlier_agent_left_it();
+            bench.clock.advance(Duration::from_secs(25 * 86_400));
+        })
+        .await;
+        assert!(visited > 60, "only {visited} steps were visited");
+    }
+}
+
+#[tokio::test]
+async fn a_dockerd_that_another_tool_brought_down_comes_up_wherever_the_agent_is_stopped() {
+    for step in 1.. {
+        let context = format!("step {step}");
+        let mut bench = Bench::with_dockerd(Starter::Systemd, "");
+        let (mut agent, serial) = bench.join().await;
+        bench
+            .disk
+            .plant(CONFIG, r#"{"tlsverify": true, "log-level": "warn"}"#);
+        bench.dockerd().restart_by_somebody();
+        assert!(!bench.dockerd().runs());
+        bench.disk.fail_at(bench.disk.steps() + step, Fault::Stop);
+        agent.pass().await;
+        let stopped = bench.disk.stopped();
+        assert!(!bench.dockerd().would_be_exposed(), "{context}");
+        drop(agent);
+        bench.disk.restart();
+        let mut agent = bench.start();
+        let verdict = bench.converge(&mut agent, 4).await;
+        assert!(verdict.is_good(), "{context}: {verdict:?}");
+        assert_eq!(bench.dockerd().served(), Some(serial), "{context}");
+        assert_startable(bench.dockerd(), &context);
+        if !stopped {
+            assert!(step > 10, "only {step} steps were visited");
+            return;
         }
     }
 }

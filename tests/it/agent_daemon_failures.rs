@@ -10,7 +10,7 @@ use dockwarden::model::{Condition, ConditionKind, ConditionStatus};
 use dockwarden::sys::fake::Fault;
 
 use crate::support::agent::Bench;
-use crate::support::dockerd::{CONFIG, Sabotage, SimDockerd, Starter, drop_in};
+use crate::support::dockerd::{CONFIG, DROP_INS, Sabotage, SimDockerd, Starter, drop_in};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -202,10 +202,7 @@ async fn a_daemon_json_that_somebody_breaks_mid_way_stops_the_restart() {
     let verdict = bench.converge(&mut agent, 3).await;
     assert!(verdict.is_good(), "{verdict:?}");
     let config = String::from_utf8(bench.disk.peek(CONFIG).unwrap()).unwrap();
-    assert!(
-        config.contains("debug") && config.contains("tlsverify"),
-        "merged: {config}"
-    );
+    assert!(config.contains("debug"), "theirs, and kept: {config}");
 }
 
 #[tokio::test]
@@ -277,7 +274,7 @@ async fn a_host_whose_dockerd_never_ran_is_prepared_and_not_started() {
         "DaemonStopped",
         "systemctl start docker",
     );
-    assert!(!bench.dockerd().runs() && bench.disk.peek(CONFIG).is_some());
+    assert!(!bench.dockerd().runs() && bench.disk.peek(drop_in()).is_some());
     bench.dockerd().could_start().unwrap();
     bench.dockerd().start();
     assert!(bench.converge(&mut agent, 3).await.is_good());
@@ -370,14 +367,14 @@ async fn pulls_and_builds_are_waited_for_but_not_for_ever() {
 #[tokio::test]
 async fn a_change_by_something_else_is_merged_at_once_without_a_restart_and_not_fought_for_ever() {
     let (bench, mut agent) = joined("").await;
-    let theirs: &[u8] = b"{\n\t\"log-level\": \"warn\"\n}\n";
+    let theirs: &[u8] = b"{\n\t\"log-level\": \"warn\",\n\t\"tlscacert\": \"/srv/ca.pem\"\n}\n";
     for round in 1..=3 {
         bench.disk.plant(CONFIG, theirs);
         let verdict = agent.pass().await;
         assert!(verdict.is_good(), "{round}: {verdict:?}");
         let config = String::from_utf8(bench.disk.peek(CONFIG).unwrap()).unwrap();
         assert!(
-            config.contains("\t\"log-level\": \"warn\"") && config.contains("tlsverify"),
+            config.contains("\t\"log-level\": \"warn\"") && !config.contains("tlscacert"),
             "{config}"
         );
         bench.clock.advance(Duration::from_secs(60));
@@ -401,12 +398,152 @@ async fn a_change_by_something_else_is_merged_at_once_without_a_restart_and_not_
     assert_eq!(
         bench.disk.peek(drop_in()),
         None,
-        "without TLS in the file, no port in the drop-in"
+        "with TLS in the file, none in the drop-in, and no port"
     );
     assert!(!bench.dockerd().would_be_exposed());
     bench.clock.advance(HOUR);
     assert!(agent.pass().await.is_good());
     assert_eq!(bench.dockerd().started(), 1, "none of it needed a restart");
+}
+
+#[tokio::test]
+async fn daemon_json_overwritten_by_another_tool_and_dockerd_restarted_at_once_is_never_plain_tcp() {
+    let silent = ["", "{}", r#"{"log-level": "warn"}"#, r#"{"tls": false}"#];
+    let loud = [
+        r#"{"tlsverify": false}"#,
+        r#"{"tlsverify": true, "tlscert": "/srv/cert.pem"}"#,
+        r#"{"hosts": ["tcp://0.0.0.0:2376"]}"#,
+        r#"{"hosts": ["tcp://0.0.0.0:2376"], "tlsverify": false}"#,
+    ];
+    for theirs in silent.into_iter().chain(loud) {
+        let (bench, mut agent) = joined("").await;
+        let serial = bench.serial();
+        bench.disk.plant(CONFIG, theirs);
+        assert!(!bench.dockerd().would_be_exposed(), "{theirs}");
+        bench.dockerd().restart_by_somebody();
+        let stays = silent.contains(&theirs);
+        assert_eq!(
+            bench.dockerd().served(),
+            stays.then(|| serial.clone()),
+            "{theirs}"
+        );
+        assert_eq!(
+            bench.dockerd().runs(),
+            stays,
+            "it serves as before, or does not start: {theirs}"
+        );
+        let starts = bench.dockerd().started();
+        let verdict = bench.converge(&mut agent, 3).await;
+        assert!(verdict.is_good(), "{theirs}: {verdict:?}");
+        assert_eq!(bench.dockerd().served(), Some(serial), "{theirs}");
+        assert_eq!(
+            bench.dockerd().started(),
+            starts + usize::from(!stays),
+            "{theirs}"
+        );
+        let applied = condition(&verdict, ConditionKind::ConfigApplied);
+        assert_eq!(applied.message.contains("put right at"), !stays, "{applied:?}");
+        let names = ["hosts", "tlsverify"]
+            .into_iter()
+            .filter(|key| theirs.contains(key));
+        for key in names {
+            assert!(applied.message.contains(key), "{applied:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dockerd_that_another_tool_keeps_bringing_down_is_left_with_its_local_socket() {
+    let (bench, mut agent) = joined("").await;
+    let theirs = r#"{"tlscacert": "/srv/ca.pem"}"#;
+    for _ in 1..=4 {
+        bench.disk.plant(CONFIG, theirs);
+        bench.dockerd().restart_by_somebody();
+        assert!(!bench.dockerd().runs());
+        agent.pass().await;
+        assert!(
+            bench.dockerd().runs(),
+            "it is started with the file mended, or without our flags"
+        );
+        bench.clock.advance(Duration::from_secs(60));
+    }
+    let verdict = agent.pass().await;
+    assert_condition(
+        &verdict,
+        ConditionKind::ConfigApplied,
+        "Contested",
+        "is another tool in charge of it?",
+    );
+    assert_eq!(
+        bench.disk.peek(CONFIG).unwrap(),
+        theirs.as_bytes(),
+        "theirs, and left alone"
+    );
+    assert_eq!(bench.dockerd().served(), None, "no port without our flags");
+    assert!(!bench.dockerd().would_be_exposed());
+    bench.dockerd().could_start().unwrap();
+    bench.clock.advance(HOUR);
+    assert!(bench.converge(&mut agent, 3).await.is_good());
+    assert_eq!(bench.dockerd().served(), Some(bench.serial()));
+}
+
+#[tokio::test]
+async fn a_dockerd_that_was_stopped_over_a_broken_file_is_not_started() {
+    let (bench, mut agent) = joined("").await;
+    bench.disk.plant(CONFIG, r#"{"tlsverify": true}"#);
+    bench.dockerd().restart_by_somebody();
+    bench.dockerd().stop();
+    bench.converge(&mut agent, 3).await;
+    assert!(!bench.dockerd().runs());
+    bench.dockerd().could_start().unwrap();
+}
+
+#[tokio::test]
+async fn leaving_gives_tls_back_to_the_file_of_an_admin_by_way_of_a_closed_port() {
+    let mut bench = Bench::with_dockerd(Starter::Systemd, "");
+    let port = "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376\n";
+    let original = r#"{"tlsverify": true, "tlscacert": "/srv/ca.pem", "tlscert": "/srv/cert.pem", "tlskey": "/srv/key.pem"}"#;
+    let (agent, _) = bench.join().await;
+    let pair = ["ca.pem", "cert.pem", "key.pem"];
+    for name in pair {
+        let bytes = bench
+            .disk
+            .peek(format!("/etc/docker/dockwarden/current/{name}"))
+            .unwrap();
+        bench.disk.plant(format!("/srv/{name}"), bytes);
+    }
+    leave(&agent, bench.dockerd()).await;
+    drop(agent);
+    bench.disk.restart();
+    bench
+        .files()
+        .remove("/var/lib/dockwarden/agent/originals.json".as_ref())
+        .unwrap();
+    bench.disk.plant(format!("{DROP_INS}/override.conf"), port);
+    bench.disk.plant(CONFIG, original);
+    bench.dockerd().load();
+    bench.dockerd().restart_by_somebody();
+    assert!(bench.dockerd().served().is_some(), "as an admin had it");
+    let mut agent = bench.start();
+    let verdict = bench.converge(&mut agent, 4).await;
+    assert!(verdict.is_good(), "{verdict:?}");
+    assert!(
+        !bench.dockerd().would_be_exposed_by(Some("{}")),
+        "one file opens and guards"
+    );
+    let leaving = dockwarden::agent::daemon::leaving::preview(agent.world(), bench.dockerd())
+        .await
+        .unwrap();
+    for change in &leaving.changes {
+        match &change.after {
+            Some(bytes) => bench.disk.plant(&change.path, &bytes.0),
+            None => bench.files().remove(&change.path).unwrap(),
+        }
+        bench.dockerd().load();
+        bench.dockerd().could_start().unwrap();
+        assert!(!bench.dockerd().would_be_exposed(), "after {change}");
+    }
+    assert_eq!(bench.disk.peek(CONFIG).unwrap(), original.as_bytes());
 }
 
 #[tokio::test]
@@ -438,7 +575,7 @@ async fn in_a_swarm_live_restore_is_left_alone() {
     bench.dockerd().set_swarm();
     let mut agent = bench.start();
     assert!(agent.pass().await.is_good());
-    let config = String::from_utf8(bench.disk.peek(CONFIG).unwrap()).unwrap();
+    let config = String::from_utf8(bench.disk.peek(CONFIG).unwrap_or_default()).unwrap();
     assert!(
         !config.contains("live-restore") && !bench.dockerd().live_restore(),
         "{config}"

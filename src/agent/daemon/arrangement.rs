@@ -1,4 +1,5 @@
-//! What dockerd should be told, and which files have to change for it. See `docs/adr/0006-flags-stay-flags.md`.
+//! What dockerd should be told, and which files have to change for it. See `docs/adr/0006-flags-stay-flags.md` and
+//! `docs/adr/0011-one-file-opens-and-guards.md`.
 //!
 //! Pure: facts in, bytes out. Each layout reads where its flags are written down, [`settings`] decides, and the layout
 //! writes the decision back.
@@ -35,8 +36,14 @@ pub struct Wanted {
 /// How it is made to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrangement {
-    /// The files that differ from what they should be, in the order to write them: dockerd can be started after each.
+    /// The files that differ from what they should be, in the order to write them: dockerd can be started after each. A
+    /// file may be in it twice.
     pub changes: Vec<FileChange>,
+    /// Changes that wait for the next restart, because what is there does for now; then there are no others.
+    pub moves: Vec<FileChange>,
+    /// The file with the flags, with every TCP port and all of TLS taken out of it: on the way from one file to another
+    /// nobody is let in. `None` where the flags do not open the port, or it cannot be closed.
+    pub closing: Option<FileChange>,
     /// The command line that dockerd will have, program first.
     pub argv: Vec<String>,
     /// The configuration file that it will read.
@@ -45,6 +52,17 @@ pub struct Arrangement {
     pub config: Vec<u8>,
     /// What was found and taken over or left, one sentence each, for people.
     pub notes: Vec<String>,
+}
+
+impl Arrangement {
+    /// What changes when dockerd is restarted anyway.
+    pub fn with_restart(&self) -> &[FileChange] {
+        if self.moves.is_empty() {
+            &self.changes
+        } else {
+            &self.moves
+        }
+    }
 }
 
 /// A file that has to change.

@@ -105,11 +105,18 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Takes in a plan made later for the same change: what was first is what is gone back to.
+    /// Takes in a plan made later for the same change: what was first is what is gone back to, and by the way that was
+    /// come.
     #[must_use]
     pub fn joined_by(mut self, later: Self) -> Self {
-        for change in later.changes {
-            match self.changes.iter_mut().find(|known| known.path == change.path) {
+        let rest = if self.changes.ends_with(&later.changes) {
+            Vec::new()
+        } else {
+            later.changes
+        };
+        for change in rest {
+            let known = self.changes.iter_mut().rfind(|known| known.path == change.path);
+            match known {
                 Some(known) => {
                     known.after = change.after;
                     known.reload_units |= change.reload_units;
@@ -150,6 +157,16 @@ impl FailedAttempt {
     }
 }
 
+/// A dockerd that somebody else's change of a file brought down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breakage {
+    /// What was seen, with what dockerd said.
+    pub why: String,
+    /// When it was noticed.
+    pub at: Timestamp,
+}
+
 /// Everything that is remembered of dockerd.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -162,6 +179,11 @@ pub struct DaemonMemory {
     pub served: Option<Serial>,
     /// When files were restored that somebody else had changed; the last [`RESTORES_MAX`].
     pub restored: Vec<Timestamp>,
+    /// dockerd does not run, because something else wrote into a file what our flags say already: it is started when
+    /// the file is mended.
+    pub broken: Option<Breakage>,
+    /// The last time that this was put right.
+    pub mended: Option<Breakage>,
 }
 
 impl DaemonMemory {

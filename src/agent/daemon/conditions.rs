@@ -1,6 +1,8 @@
 //! What is said of mode `daemon`: whether dockerd is told what it should, and whether it serves it, with the reason why
 //! not and what comes next.
 
+use std::time::Duration;
+
 use super::attempt::Stage;
 use super::plan::Waits;
 use super::sight::DaemonSight;
@@ -11,6 +13,9 @@ use crate::agent::step::Served;
 use crate::base::Timestamp;
 use crate::model::ConditionStatus::{False, True, Unknown};
 use crate::model::SeenCertificate;
+
+/// How long it is shown that dockerd was brought down and put right.
+const MENDED_SHOWN: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether the files tell dockerd what they should.
 pub(in crate::agent) fn config_applied(
@@ -67,16 +72,21 @@ pub(in crate::agent) fn config_applied(
         message.push('\n');
         message.push_str(note);
     }
+    let mended = sight.memory.mended.as_ref();
+    if let Some(mended) = mended.filter(|mended| now.since(mended.at) < MENDED_SHOWN) {
+        message.push_str(&format!(
+            "\nput right at {}: {}",
+            date_and_time(mended.at),
+            mended.why
+        ));
+    }
     finding(True, "Applied", message)
 }
 
 /// `a, b: they are`.
 fn paths(sight: &DaemonSight) -> String {
-    let paths: Vec<String> = sight
-        .changes()
-        .iter()
-        .map(|change| change.path.display().to_string())
-        .collect();
+    let paths = sight.changed_paths();
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     let are = if paths.len() == 1 { "is" } else { "are" };
     format!("{} {are}", paths.join(", "))
 }

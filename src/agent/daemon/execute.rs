@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arrangement::daemon_json::{DaemonJson, LIVE_RESTORE};
 use super::arrangement::{Arrangement, Wanted, arrange};
-use super::attempt::{Attempt, DaemonMemory, FailedAttempt, ProcessId, Stage};
+use super::attempt::{Attempt, Breakage, DaemonMemory, FailedAttempt, ProcessId, Stage};
 use super::change::Change;
 use super::dockerd::{Dockerd, Restart};
 use super::facts::{DaemonFacts, DaemonState, Layout};
@@ -47,6 +48,8 @@ pub(in crate::agent) async fn execute(world: &World, step: &DaemonStep) -> Resul
         DaemonStep::Begin(attempt) => begin(world, attempt),
         DaemonStep::Change(change) => originals::apply(world, change).await,
         DaemonStep::Mend(changes) => mend(world, changes).await,
+        DaemonStep::NoteBroken { why } => note_broken(world, why),
+        DaemonStep::Start => start(world).await,
         DaemonStep::ReloadUnits => reload_units(world).await,
         DaemonStep::Leave => leave(world).await,
         DaemonStep::Restart => restart(world).await,
@@ -136,6 +139,33 @@ async fn mend(world: &World, changes: &[Change]) -> Result<(), StepError> {
     Ok(())
 }
 
+fn note_broken(world: &World, why: &str) -> Result<(), StepError> {
+    tracing::warn!("{why}");
+    let (why, at) = (
+        why.chars().take(REPORT_CHARS_MAX / 2).collect(),
+        world.clock.now(),
+    );
+    remember(world, |memory| memory.broken = Some(Breakage { why, at }))
+}
+
+/// Once: one that does not start with mended files has another reason, which is not ours.
+async fn start(world: &World) -> Result<(), StepError> {
+    let daemon = world.dockerd()?;
+    let started = match daemon.look().await.state {
+        // systemd is at it; whether it comes up is seen in the next pass.
+        DaemonState::Starting => return Ok(()),
+        DaemonState::Running | DaemonState::Stopped => Ok(()),
+        DaemonState::Failed(_) => daemon.restart(Restart::Whatever, world.restart_timeout()).await,
+    };
+    remember(world, |memory| {
+        let broken = memory.broken.take();
+        if started.is_ok() {
+            memory.mended = broken.or(memory.mended.take());
+        }
+    })?;
+    started.map_err(StepError::Dockerd)
+}
+
 async fn reload_units(world: &World) -> Result<(), StepError> {
     world.dockerd()?.reload_units().await.map_err(StepError::Dockerd)
 }
@@ -163,6 +193,9 @@ async fn restart(world: &World) -> Result<(), StepError> {
             .await;
         checked.map_err(StepError::Invalid)?;
     }
+    if !down && loses_containers(&attempt(world)?, &facts) {
+        return Err(StepError::ChangedMeanwhile(facts.config_file.path));
+    }
     let process = facts.process.as_ref().map(ProcessId::from);
     let at = world.clock.now();
     set_stage(world, Stage::Restarting { process, at })?;
@@ -170,6 +203,18 @@ async fn restart(world: &World) -> Result<(), StepError> {
     let how = if ours { Restart::Whatever } else { Restart::Running };
     let restarted = daemon.restart(how, world.restart_timeout()).await;
     restarted.map_err(StepError::Dockerd)
+}
+
+/// Whether live-restore was written for this restart, and something else has taken it out again.
+fn loses_containers(attempt: &Attempt, facts: &DaemonFacts) -> bool {
+    let file = &facts.config_file;
+    let keeps = |contents: Option<&[u8]>| {
+        let json = DaemonJson::parse(&file.path, contents).ok();
+        json.is_some_and(|json| json.get(LIVE_RESTORE) == Some(&true.into()))
+    };
+    let written = attempt.changes.iter().rfind(|change| change.path == file.path);
+    let written = written.and_then(|change| change.after.as_ref());
+    keeps(written.map(|bytes| &bytes.0[..])) && !keeps(file.contents.as_deref())
 }
 
 async fn verify(world: &World, address: SocketAddr) -> Result<(), StepError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::arrangement::daemon_json::{DaemonJson, LIVE_RESTORE};
 use super::arrangement::release::{Release, as_change, release};
+use super::arrangement::{Arrangement, Wanted, arrange};
 use super::change::{Bytes, Change};
 use super::dockerd::{Dockerd, Restart};
 use super::facts::DaemonState;
@@ -63,6 +64,7 @@ pub fn is_needed(world: &World) -> Result<bool, FileError> {
 /// What would be done. Changes nothing.
 pub async fn preview(world: &World, dockerd: &dyn Dockerd) -> Result<Leaving, LeavingError> {
     let mut leaving = Leaving::default();
+    let facts = dockerd.look().await;
     // The order that they were written in, backwards: dockerd can be started after each.
     for original in world.records().originals()?.files.iter().rev() {
         let current = originals::read(world, &original.path)?;
@@ -77,8 +79,43 @@ pub async fn preview(world: &World, dockerd: &dyn Dockerd) -> Result<Leaving, Le
         let change = as_change(&original.path, current, &released);
         leaving.changes.extend(change.as_ref().map(Change::from));
     }
-    leaving.restarts = !leaving.changes.is_empty() && dockerd.look().await.state == DaemonState::Running;
+    leaving.restarts = !leaving.changes.is_empty() && facts.state == DaemonState::Running;
+    let wanted = Wanted {
+        listen: world.config.listen,
+        directory: world.versions().current_directory(),
+    };
+    if let Ok(Arrangement {
+        closing: Some(closing),
+        config_path,
+        ..
+    }) = arrange(&facts, &wanted)
+    {
+        leaving.changes = by_the_closed_port(leaving.changes, &Change::from(&closing), &config_path);
+    }
     Ok(leaving)
+}
+
+/// Settings of TLS that go from the flags back to the file go while the port is closed: in both places they keep dockerd
+/// from starting, and in none they let everybody in.
+fn by_the_closed_port(changes: Vec<Change>, closing: &Change, config_path: &Path) -> Vec<Change> {
+    let flags = changes.iter().position(|change| change.path == closing.path);
+    let file = changes.iter().position(|change| change.path == config_path);
+    let (Some(flags), Some(file)) = (flags, file) else {
+        return changes;
+    };
+    let last = Change {
+        before: closing.after.clone(),
+        ..changes[flags].clone()
+    };
+    let mut ordered = vec![closing.clone(), changes[file].clone(), last];
+    let others = changes.into_iter().enumerate();
+    ordered.extend(
+        others
+            .filter(|(at, _)| *at != flags && *at != file)
+            .map(|(_, change)| change),
+    );
+    ordered.retain(|change| change.before != change.after);
+    ordered
 }
 
 fn released(original: &Original, current: Option<&Bytes>) -> Release {
@@ -93,11 +130,17 @@ fn released(original: &Original, current: Option<&Bytes>) -> Release {
 
 /// Does it. Containers outlive the restart where they would have outlived one before.
 pub async fn leave(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> Result<(), LeavingError> {
-    for change in &leaving.changes {
+    for (at, change) in leaving.changes.iter().enumerate() {
         let step = match leaving.restarts {
             true => keeping_containers(change),
             false => change.clone(),
         };
+        if leaving.changes[at + 1..]
+            .iter()
+            .any(|later| later.path == change.path)
+        {
+            originals::note_passing(world, change)?;
+        }
         originals::write(world, &step)?;
         if change.reload_units {
             dockerd.reload_units().await.map_err(LeavingError::Dockerd)?;
@@ -107,7 +150,8 @@ pub async fn leave(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> R
         if let Err(why) = restart(world, dockerd, Restart::Running).await {
             return take_back(world, dockerd, leaving, why).await;
         }
-        for change in &leaving.changes {
+        let kept = |change: &&Change| keeping_containers(change) != **change;
+        for change in leaving.changes.iter().filter(kept) {
             originals::write(world, change)?;
         }
     }

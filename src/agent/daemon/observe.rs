@@ -171,7 +171,7 @@ fn stays_on(arrangement: &Arrangement) -> bool {
 /// The changes, and the key in the configuration file with the first of them that writes it.
 fn with_live_restore(facts: &DaemonFacts, arrangement: &Arrangement) -> Option<Vec<FileChange>> {
     let path = &arrangement.config_path;
-    let mut changes = arrangement.changes.clone();
+    let mut changes = arrangement.with_restart().to_vec();
     let at = match changes.iter().position(|change| change.path == *path) {
         Some(at) => at,
         None => {

@@ -60,6 +60,14 @@ impl Originals {
     }
 }
 
+/// Notes what is written into a file on the way to giving it back.
+pub(super) fn note_passing(world: &World, change: &Change) -> Result<(), FileError> {
+    let records = world.records();
+    let mut originals = records.originals()?;
+    originals.note(change, None);
+    records.keep_originals(&originals)
+}
+
 /// Reads a file that may be absent.
 pub(super) fn read(world: &World, path: &Path) -> Result<Option<Bytes>, FileError> {
     let contents = world.files.read_if_any(path, limits::PEM_BYTES_MAX)?;

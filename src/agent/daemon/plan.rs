@@ -64,7 +64,7 @@ pub struct Scene<'a> {
 }
 
 impl Plan {
-    fn daemon(&mut self, step: DaemonStep, on_failure: OnFailure) {
+    pub(super) fn daemon(&mut self, step: DaemonStep, on_failure: OnFailure) {
         self.push(Step::Daemon(step), on_failure);
     }
 
@@ -211,11 +211,15 @@ impl Plan {
         let Scene { observed, sight, .. } = scene;
         let changes = sight.changes();
         let restarts = sight.runs() && (target.is_some() || !sight.serves(observed));
-        if target.is_none() && !restarts && changes.is_empty() {
+        if target.is_none() && !restarts && changes.is_empty() && sight.memory.broken.is_none() {
             return self.say_why_down(sight);
         }
         if let Err(refusal) = &sight.arrangement {
             self.waits = Some(Waits::Refused(refusal.to_string()));
+            return;
+        }
+        if changes.is_empty() && sight.memory.broken.is_some() {
+            self.daemon(DaemonStep::Start, OnFailure::Stop);
             return;
         }
         if !changes.is_empty() && sight.memory.served.is_some() && observed.pair().is_some() {
@@ -241,33 +245,6 @@ impl Plan {
         if sight.is_stopped() {
             self.waits = Some(Waits::Stopped);
         }
-    }
-
-    /// Files that said what they should, and that something else has changed, come first, whatever dockerd does and
-    /// whatever waits for a window: with TLS taken out of them the next start would open the port to everybody. What a
-    /// restart is needed for is seen in the next pass.
-    fn mend(&mut self, scene: Scene<'_>, changes: Vec<Change>) {
-        let Scene {
-            sight, desired, now, ..
-        } = scene;
-        let unmended = match sight.memory.contested_until(now) {
-            Some(until) => Some(Waits::Contested(until)),
-            None => sight
-                .refused_until(scene.observed, desired, now)
-                .map(Waits::Failed),
-        };
-        if let Some(waits) = unmended.filter(|_| !desired.now) {
-            if let Some(change) = sight.open_door() {
-                self.daemon(DaemonStep::Change(change), OnFailure::Stop);
-            }
-            self.waits = Some(waits);
-            return;
-        }
-        let version = scene.observed.version().filter(|_| sight.runs());
-        if let Some(version) = version.filter(|version| sight.validated != Some(*version)) {
-            self.daemon(DaemonStep::Validate { version }, OnFailure::Stop);
-        }
-        self.daemon(DaemonStep::Mend(changes), OnFailure::Stop);
     }
 
     /// A first certificate, or one that stands in for files that are broken, is linked before dockerd uses it: the
@@ -306,7 +283,7 @@ impl Plan {
         };
         let restarts = sight.runs() && (target.is_some() || !sight.serves(observed));
         let keeping = sight.keeping.as_ref().filter(|_| restarts);
-        let changes = keeping.cloned().unwrap_or_else(|| sight.changes());
+        let changes = keeping.cloned().unwrap_or_else(|| sight.changes_with_restart());
         let attempt = Attempt {
             from,
             to,

@@ -1,13 +1,14 @@
 //! What was found of dockerd, what it should be told, and what is remembered: the questions that the checks and the
 //! plan of mode `daemon` ask of it. Pure.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::arrangement::daemon_json::{DaemonJson, TLS_VERIFY};
-use super::arrangement::{Arrangement, DROP_IN_NAME, Refusal};
+use super::arrangement::daemon_json::{DaemonJson, HOSTS, TLS_CA, TLS_CERT, TLS_KEY, TLS_VERIFY};
+use super::arrangement::{Arrangement, Refusal, exec_start};
 use super::attempt::{Attempt, DaemonMemory, ProcessId, Stage, WOULD_NOT_START};
 use super::change::{Bytes, Change};
-use super::facts::{DaemonFacts, DaemonState, Layout};
+use super::facts::{DaemonFacts, DaemonState, Layout, UnitFile};
 use crate::agent::desired::DaemonDesired;
 use crate::agent::observed::Observed;
 use crate::agent::step::Served;
@@ -63,6 +64,25 @@ impl DaemonSight {
         }
     }
 
+    /// The same, with those that wait for a restart.
+    pub fn changes_with_restart(&self) -> Vec<Change> {
+        match &self.arrangement {
+            Ok(arrangement) => arrangement.with_restart().iter().map(Change::from).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// The files that are to change, each once.
+    pub fn changed_paths(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for change in self.changes() {
+            if !paths.contains(&change.path) {
+                paths.push(change.path);
+            }
+        }
+        paths
+    }
+
     /// Whether the certificate in use is the one that is served, to nobody without a certificate.
     pub fn serves(&self, observed: &Observed) -> bool {
         let issued = observed.pair().map(|pair| &pair.serial);
@@ -107,30 +127,79 @@ impl DaemonSight {
         self.retry_at(observed, desired).filter(|at| refused && now < *at)
     }
 
-    /// What closes the port that our drop-in would have dockerd open without TLS at its next start, when something else
-    /// has taken TLS out of the configuration file and we do not put it back.
+    /// Why dockerd is down, when that is because of settings that something else wrote into the configuration file beside
+    /// our flags: in both places they keep it from starting.
+    pub fn brought_down(&self) -> Option<String> {
+        let state = match &self.facts.state {
+            DaemonState::Failed(why) => why.as_str(),
+            DaemonState::Starting => "dockerd does not come up",
+            DaemonState::Running | DaemonState::Stopped => return None,
+        };
+        let twice = self.set_twice();
+        let (ours, path) = (
+            self.our_drop_in()?.path.display(),
+            self.facts.config_file.path.display(),
+        );
+        let all = twice.join(", ");
+        let are = match twice.len() {
+            0 => return None,
+            1 => "is",
+            _ => "are",
+        };
+        Some(format!("{all} {are} set in {path} and in {ours}: {state}"))
+    }
+
+    /// What closes the port, or lets dockerd start without it, while something else keeps changing the configuration file
+    /// and we do not put it back: TLS taken out of it, where our drop-in (of an earlier agent) relies on it, or written
+    /// into it beside our flags.
     pub fn open_door(&self) -> Option<Change> {
-        let tls = self
-            .facts
-            .config_file
-            .contents
-            .as_deref()
-            .is_some_and(|contents| {
-                let json = DaemonJson::parse(&self.facts.config_file.path, Some(contents));
-                json.is_ok_and(|json| json.get(TLS_VERIFY) == Some(&true.into()))
-            });
-        let unit = self.facts.unit.as_ref().filter(|_| !tls)?;
-        let ours = unit
-            .drop_ins
-            .iter()
-            .find(|file| file.path.file_name().is_some_and(|name| name == DROP_IN_NAME))?;
+        let ours = self.our_drop_in()?;
         let guarded = ours.contents.contains("--tlsverify");
-        (!guarded).then(|| Change {
-            path: ours.path.clone(),
-            before: Some(Bytes(ours.contents.clone().into_bytes())),
-            after: None,
-            reload_units: true,
-        })
+        let filed = self.config_json()?.get(TLS_VERIFY) == Some(&true.into());
+        let opens = !guarded && !filed;
+        if !opens && self.set_twice().iter().all(|key| *key == HOSTS) {
+            return None;
+        }
+        let closing = self.arrangement.as_ref().ok().and_then(|a| a.closing.as_ref());
+        let change = match closing {
+            Some(closing) => Change::from(closing),
+            None if opens => Change {
+                path: ours.path.clone(),
+                before: Some(Bytes(ours.contents.clone().into_bytes())),
+                after: None,
+                reload_units: true,
+            },
+            None => return None,
+        };
+        (change.before != change.after).then_some(change)
+    }
+
+    fn our_drop_in(&self) -> Option<&UnitFile> {
+        let mut drop_ins = self.facts.unit.iter().flat_map(|unit| &unit.drop_ins);
+        drop_ins.find(|file| exec_start::is_ours(&file.path))
+    }
+
+    fn config_json(&self) -> Option<DaemonJson> {
+        let file = &self.facts.config_file;
+        DaemonJson::parse(&file.path, file.contents.as_deref()).ok()
+    }
+
+    /// Settings that are in the configuration file and in our drop-in.
+    fn set_twice(&self) -> Vec<&'static str> {
+        let (Some(ours), Some(json)) = (self.our_drop_in(), self.config_json()) else {
+            return Vec::new();
+        };
+        let keys = [
+            (HOSTS, "-H "),
+            (TLS_VERIFY, "--tlsverify"),
+            (TLS_CA, "--tlscacert"),
+            (TLS_CERT, "--tlscert"),
+            (TLS_KEY, "--tlskey"),
+        ];
+        let twice = keys
+            .iter()
+            .filter(|(key, flag)| json.has(key) && ours.contents.contains(flag));
+        twice.map(|(key, _)| *key).collect()
     }
 
     /// Whether a change is being taken back.

@@ -26,6 +26,13 @@ pub enum DaemonStep {
     Change(Change),
     /// Change files back that something else changed, without a restart.
     Mend(Vec<Change>),
+    /// Note that dockerd is down because of what something else changed: from here on it is ours to start.
+    NoteBroken {
+        /// What was seen.
+        why: String,
+    },
+    /// Start it, once, unless somebody has stopped it meanwhile.
+    Start,
     /// Have systemd read its units.
     ReloadUnits,
     /// Leave the files for the next start of a dockerd that does not run.
@@ -86,7 +93,9 @@ impl fmt::Display for DaemonStep {
                 files(attempt.changes.len())
             ),
             Self::Change(change) => change.fmt(f),
-            Self::Mend(changes) => write!(f, "{}, without a restart: what is served is right", join(changes)),
+            Self::Mend(changes) => write!(f, "{}, without a restart", join(changes)),
+            Self::NoteBroken { why } => write!(f, "note why dockerd is down: {why}"),
+            Self::Start => f.write_str("start dockerd, which could not start with the files as they were"),
             Self::ReloadUnits => f.write_str("have systemd read its units again"),
             Self::Leave => f.write_str("leave dockerd stopped: it serves this when somebody starts it"),
             Self::Restart => f.write_str("restart dockerd"),

@@ -19,7 +19,7 @@ use dockwarden::sys::fake::MemoryDisk;
 use dockwarden::sys::{CommandLine, Ending, FileError, Files, Host, HostFacts, Outcome, Programs};
 use dockwarden::wire::{Code, EnrollRequest, Issued, Pending, Problem, RenewRequest, StatusAnswer};
 
-use super::dockerd::{SimDockerd, Starter};
+use super::dockerd::{CONFIG, SimDockerd, Starter, drop_in};
 use super::pki::{Fleet, Spec, t0};
 
 pub const FILES: &str = "/etc/docker/dockwarden";
@@ -377,6 +377,29 @@ impl Bench {
 
     pub fn dockerd(&self) -> &SimDockerd {
         self.dockerd.as_ref().unwrap()
+    }
+
+    /// Port and TLS in two files, as agents did it before they put both into one; dockerd runs with it.
+    pub fn as_an_earlier_agent_left_it(&self) {
+        let text = String::from_utf8(self.disk.peek(drop_in()).unwrap()).unwrap();
+        let flags = text.split_whitespace().filter(|word| word.starts_with("--tls"));
+        let earlier = flags.fold(text.clone(), |text, flag| text.replace(&format!(" {flag}"), ""));
+        self.disk.plant(drop_in(), earlier);
+        let current = format!("{FILES}/current");
+        let config = format!(
+            "{{\"live-restore\": true, \"tlsverify\": true, \"tlscacert\": \"{current}/ca.pem\", \
+             \"tlscert\": \"{current}/cert.pem\", \"tlskey\": \"{current}/key.pem\"}}\n"
+        );
+        self.disk.plant(CONFIG, config);
+        self.dockerd().load();
+        self.dockerd().restart_by_somebody();
+        assert_eq!(self.dockerd().served(), Some(self.serial()));
+    }
+
+    /// Whether it is still so.
+    pub fn is_as_an_earlier_agent_left_it(&self) -> bool {
+        let config = self.disk.peek(CONFIG).unwrap_or_default();
+        config.windows(9).any(|window| window == b"tlsverify")
     }
 
     pub fn files(&self) -> Files {

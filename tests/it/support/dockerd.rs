@@ -234,6 +234,31 @@ impl SimDockerd {
         })
     }
 
+    /// Whether TCP would be open to everybody after another tool has written this into daemon.json (`None`: removed it)
+    /// and has restarted dockerd at once.
+    pub fn would_be_exposed_by(&self, theirs: Option<&str>) -> bool {
+        let read = |path: &str| match path == CONFIG {
+            true => theirs.map(|text| text.as_bytes().to_vec()),
+            false => self.read(path),
+        };
+        let loaded = self.state().loaded.clone();
+        [loaded, self.unit_files()].iter().any(|files| {
+            let up = startup::start(&self.argv(files), &read, true, false, &[]);
+            up.is_ok_and(|up| !up.tcp.is_empty() && !up.tls.is_some_and(|(_, verified)| verified))
+        })
+    }
+
+    /// `systemctl restart`, by somebody, and what systemd does until it has given up or it is up.
+    pub fn restart_by_somebody(&self) {
+        self.stop();
+        self.forget_failures();
+        self.start();
+        for _ in 0..10 {
+            self.clock.advance(RESTART_SEC);
+            self.settle();
+        }
+    }
+
     fn say(&self, line: &str) {
         let now = self.clock.now();
         self.state().log.push((now, line.to_owned()));

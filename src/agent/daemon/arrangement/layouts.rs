@@ -4,11 +4,11 @@ mod rootless;
 mod script;
 mod unit;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::daemon_json::DaemonJson;
 use super::flags::{self, Flag};
-use super::settings::{Settled, Told};
+use super::settings::{Settled, Told, Way};
 use super::{Arrangement, FileChange, Refusal, Wanted};
 use crate::agent::daemon::facts::{DaemonFacts, Layout, Scope};
 
@@ -19,8 +19,34 @@ const MARK_READ_SINCE: u32 = 23;
 /// What the snap may read and keeps over its updates.
 const SNAP_FILES: &str = "/var/snap/docker/common";
 
-/// Decides by layout.
+/// What opens the port and what asks for certificates in one file; in two where that cannot be reached safely, and
+/// until the next restart where an earlier agent has left it so.
 pub(super) fn arrange(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Refusal> {
+    let apart = || arrange_by_layout(facts, wanted, Way::Apart);
+    let Ok(together) = arrange_by_layout(facts, wanted, Way::Together) else {
+        return apart();
+    };
+    // Nothing is written only to move settings: they move with something else, or with the next restart.
+    let moves = !together.changes.is_empty();
+    match apart().ok().filter(|apart| moves && apart.changes.is_empty()) {
+        Some(mut apart) => {
+            apart
+                .notes
+                .push("it moves into one file with the next restart".to_owned());
+            apart.moves = together.changes;
+            apart.closing = together.closing;
+            Ok(apart)
+        }
+        None => Ok(together),
+    }
+}
+
+/// One way.
+pub(super) fn arrange_by_layout(
+    facts: &DaemonFacts,
+    wanted: &Wanted,
+    way: Way,
+) -> Result<Arrangement, Refusal> {
     if !wanted.directory.is_absolute() {
         return Err(Refusal::Directory {
             path: wanted.directory.clone(),
@@ -32,15 +58,17 @@ pub(super) fn arrange(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangemen
         Layout::Systemd {
             unit,
             scope: scope @ Scope::System,
-        } => unit::arrange(facts, wanted, unit, scope),
-        Layout::Systemd { unit, scope } => rootless::arrange(facts, wanted, unit, scope),
-        Layout::Snap { .. } => arrange_snap(facts, wanted),
-        Layout::Service { .. } | Layout::Plain { .. } => script::arrange(facts, wanted, &facts.options_files),
+        } => unit::arrange(facts, wanted, unit, scope, way),
+        Layout::Systemd { unit, scope } => rootless::arrange(facts, wanted, unit, scope, way),
+        Layout::Snap { .. } => arrange_snap(facts, wanted, way),
+        Layout::Service { .. } | Layout::Plain { .. } => {
+            script::arrange(facts, wanted, &facts.options_files, way)
+        }
     }
 }
 
 /// The snap owns the command line; its configuration file is ours to change.
-fn arrange_snap(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Refusal> {
+fn arrange_snap(facts: &DaemonFacts, wanted: &Wanted, way: Way) -> Result<Arrangement, Refusal> {
     if !wanted.directory.starts_with(SNAP_FILES) {
         return Err(Refusal::Directory {
             path: wanted.directory.clone(),
@@ -49,7 +77,7 @@ fn arrange_snap(facts: &DaemonFacts, wanted: &Wanted) -> Result<Arrangement, Ref
             ),
         });
     }
-    script::arrange(facts, wanted, &[])
+    script::arrange(facts, wanted, &[], way)
 }
 
 fn parse_flags(words: &[String], place: &Path) -> Result<Vec<Flag>, Refusal> {
@@ -66,6 +94,7 @@ fn told<'a>(flags: &'a [Flag], words: usize, place: &Path, handed: &'a [String],
         place: place.to_owned(),
         handed,
         socket: socket.to_owned(),
+        fixed: 0,
     }
 }
 
@@ -122,15 +151,74 @@ fn file_change(facts: &DaemonFacts, json: &DaemonJson) -> Result<Option<FileChan
     }))
 }
 
+/// The file with the flags: as it is, as it is to be, and on the way.
+struct FlagsFile {
+    path: PathBuf,
+    now: Option<Vec<u8>>,
+    then: Option<Vec<u8>>,
+    closing: Option<Option<Vec<u8>>>,
+    reload_units: bool,
+}
+
+impl FlagsFile {
+    fn change(&self, before: &Option<Vec<u8>>, after: &Option<Vec<u8>>) -> FileChange {
+        FileChange {
+            path: self.path.clone(),
+            before: before.clone(),
+            after: after.clone(),
+            reload_units: self.reload_units,
+        }
+    }
+
+    /// For the order see `docs/adr/0011-one-file-opens-and-guards.md`: what asks for certificates comes before what opens
+    /// the port, and while it moves from the file to the flags the port is closed.
+    fn in_order(
+        &self,
+        file: Option<FileChange>,
+        settled: &Settled,
+        way: Way,
+    ) -> Result<Vec<FileChange>, Refusal> {
+        let flags = self.change(&self.now, &self.then);
+        let first = |flags, file: Option<FileChange>| std::iter::once(flags).chain(file).collect();
+        let changes: Vec<FileChange> = match &self.closing {
+            Some(closing) if settled.leaves_file && self.now != self.then => {
+                let close = self.change(&self.now, closing);
+                let open = self.change(closing, &self.then);
+                std::iter::once(close).chain(file).chain([open]).collect()
+            }
+            None if settled.leaves_file && self.now != self.then => {
+                let why = "the port cannot be closed while settings of TLS move into one file";
+                return Err(Refusal::Unrecognised(why.to_owned()));
+            }
+            _ if settled.hosts_in_file || (way == Way::Together && !settled.leaves_file) => {
+                first(flags, file)
+            }
+            _ => file.into_iter().chain([flags]).collect(),
+        };
+        let differs = |change: &FileChange| change.before != change.after;
+        Ok(changes.into_iter().filter(differs).collect())
+    }
+}
+
 fn finish(
     facts: &DaemonFacts,
     json: DaemonJson,
     settled: Settled,
     argv: Vec<String>,
-    changes: Vec<FileChange>,
+    flags: Option<FlagsFile>,
+    way: Way,
 ) -> Result<Arrangement, Refusal> {
+    let file = file_change(facts, &json)?;
+    let closing = flags
+        .as_ref()
+        .and_then(|flags| Some(flags.change(&flags.now, flags.closing.as_ref()?)));
     Ok(Arrangement {
-        changes,
+        changes: match flags {
+            Some(flags) => flags.in_order(file, &settled, way)?,
+            None => file.into_iter().collect(),
+        },
+        moves: Vec::new(),
+        closing,
         argv,
         config_path: facts.config_file.path.clone(),
         config: json.bytes()?.unwrap_or_default(),

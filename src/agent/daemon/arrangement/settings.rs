@@ -1,8 +1,10 @@
 //! What dockerd is told now, by flag and by file, and what it should be told: where each setting goes, and what is
-//! taken over. The rules of `docs/adr/0006-flags-stay-flags.md`, and nothing about where flags are written down.
+//! taken over. The rules of `docs/adr/0006-flags-stay-flags.md` and `docs/adr/0011-one-file-opens-and-guards.md`, and
+//! nothing about where flags are written down.
 
 mod hosts;
 mod tls;
+mod together;
 
 use std::path::PathBuf;
 
@@ -24,6 +26,17 @@ pub struct Told<'a> {
     pub handed: &'a [String],
     /// Where it listens when nothing says so: `unix:///var/run/docker.sock`.
     pub socket: String,
+    /// So many words, the first ones, are not ours to change.
+    pub fixed: usize,
+}
+
+/// Where what opens the port stands, and what asks for certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In one file: whoever overwrites another one opens nothing.
+    Together,
+    /// Each where its kind already is.
+    Apart,
 }
 
 /// What it should be told.
@@ -32,6 +45,10 @@ pub struct Settled {
     pub edit: Edit,
     /// Whether `hosts` is in the file, not among the flags.
     pub hosts_in_file: bool,
+    /// The flags without any TCP port, for the time in which settings move; `None`: that cannot be.
+    pub closing: Option<Edit>,
+    /// Whether settings of TLS leave the configuration file for the flags: only while the port is closed.
+    pub leaves_file: bool,
     /// What was found.
     pub notes: Vec<String>,
 }
@@ -40,7 +57,7 @@ pub struct Settled {
 ///
 /// # Errors
 /// When dockerd cannot start as it is for a reason that is not ours to decide.
-pub fn settle(told: &Told<'_>, json: &mut DaemonJson, wanted: &Wanted) -> Result<Settled, Refusal> {
+pub fn settle(told: &Told<'_>, json: &mut DaemonJson, wanted: &Wanted, way: Way) -> Result<Settled, Refusal> {
     refuse_conflicts(told, json)?;
     refuse_unsocketed(told, json)?;
     let mut desk = Desk {
@@ -51,11 +68,18 @@ pub fn settle(told: &Told<'_>, json: &mut DaemonJson, wanted: &Wanted) -> Result
     };
     desk.note_weak_tls();
     let hosts_in_file = desk.flags(daemon_json::HOSTS).is_empty();
+    let tls_by_flag = desk.tls_by_flag() && !desk.json.has(daemon_json::HOSTS);
+    if way == Way::Together && (!hosts_in_file || tls_by_flag) {
+        return desk.place_together(wanted);
+    }
     desk.place_tls(wanted, hosts_in_file)?;
     desk.place_hosts(wanted.listen);
+    desk.note_apart(hosts_in_file);
     Ok(Settled {
         edit: desk.edit,
         hosts_in_file,
+        closing: None,
+        leaves_file: false,
         notes: desk.notes,
     })
 }

@@ -133,33 +133,142 @@ fn after<'a>(arrangement: &'a Arrangement, path: &str) -> &'a str {
 const DROP_IN: &str = "/etc/systemd/system/docker.service.d/zz-dockwarden.conf";
 pub(super) const CONFIG: &str = "/etc/docker/daemon.json";
 
-#[test]
-fn untouched_docker_gets_tls_in_the_file_and_then_a_port_in_a_drop_in() {
-    let arrangement = settled(&systemd(DEBIAN));
-    let paths: Vec<_> = arrangement
-        .changes
+/// What a drop-in of ours says of TLS.
+const GUARD: &str = "--tlsverify --tlscacert=/etc/docker/dockwarden/current/ca.pem \
+                     --tlscert=/etc/docker/dockwarden/current/cert.pem --tlskey=/etc/docker/dockwarden/current/key.pem";
+/// What an earlier agent wrote into the configuration file.
+const FILED: &str = r#"{
+  "tlsverify": true,
+  "tlscacert": "/etc/docker/dockwarden/current/ca.pem",
+  "tlscert": "/etc/docker/dockwarden/current/cert.pem",
+  "tlskey": "/etc/docker/dockwarden/current/key.pem"
+}
+"#;
+
+fn paths(changes: &[FileChange]) -> Vec<&str> {
+    changes
         .iter()
         .map(|change| change.path.to_str().unwrap())
-        .collect();
-    assert_eq!(paths, [CONFIG, DROP_IN]);
-    assert_eq!(
-        after(&arrangement, CONFIG),
-        "{\n  \"tlsverify\": true,\n  \"tlscacert\": \"/etc/docker/dockwarden/current/ca.pem\",\n  \
-         \"tlscert\": \"/etc/docker/dockwarden/current/cert.pem\",\n  \
-         \"tlskey\": \"/etc/docker/dockwarden/current/key.pem\"\n}\n"
+        .collect()
+}
+
+#[test]
+fn untouched_docker_gets_the_port_and_whom_it_lets_in_with_one_write() {
+    let arrangement = settled(&systemd(DEBIAN));
+    assert_eq!(paths(&arrangement.changes), [DROP_IN]);
+    let line = format!(
+        "/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376 {GUARD} --containerd=/run/containerd/containerd.sock"
     );
     assert_eq!(
         after(&arrangement, DROP_IN),
-        "# Written by dockwarden from /usr/lib/systemd/system/docker.service; changes in this file are overwritten.\n\
-         [Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376 \
-         --containerd=/run/containerd/containerd.sock $DOCKER_OPTS\n"
+        format!(
+            "# Written by dockwarden from /usr/lib/systemd/system/docker.service; changes in this file are overwritten.\n\
+             [Service]\nExecStart=\nExecStart={line} $DOCKER_OPTS\n"
+        )
     );
-    assert!(arrangement.changes[1].reload_units && !arrangement.changes[0].reload_units);
-    assert_eq!(
-        arrangement.argv.join(" "),
-        "/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376 --containerd=/run/containerd/containerd.sock"
-    );
+    assert!(arrangement.changes[0].reload_units);
+    assert_eq!(arrangement.argv.join(" "), line);
     assert_eq!(arrangement.notes, Vec::<String>::new());
+}
+
+#[test]
+fn tls_of_an_admin_leaves_the_file_while_the_port_is_closed() {
+    let theirs = r#"{"tlsverify": true, "tlscacert": "/a/ca.pem", "tlscert": "/a/c.pem", "tlskey": "/a/k.pem", "debug": true}"#;
+    let port = "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -H fd:// -H tcp://0.0.0.0:2376\n";
+    let facts = with_drop_in(with_config(systemd(DEBIAN), theirs), "override.conf", port);
+    let arrangement = settled(&facts);
+    assert_eq!(paths(&arrangement.changes), [DROP_IN, CONFIG, DROP_IN]);
+    let texts: Vec<&str> = arrangement
+        .changes
+        .iter()
+        .map(|change| std::str::from_utf8(change.after.as_deref().unwrap()).unwrap())
+        .collect();
+    assert!(
+        texts[0].ends_with("ExecStart=/usr/bin/dockerd -H fd://\n"),
+        "{}",
+        texts[0]
+    );
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(texts[1]).unwrap(),
+        serde_json::json!({"debug": true})
+    );
+    assert!(
+        texts[2].ends_with(&format!("-H tcp://0.0.0.0:2376 {GUARD}\n")),
+        "{}",
+        texts[2]
+    );
+    assert!(
+        arrangement
+            .notes
+            .iter()
+            .any(|note| note.starts_with("tlsverify, tlscacert")),
+        "{:?}",
+        arrangement.notes
+    );
+}
+
+#[test]
+fn what_an_earlier_agent_put_into_two_files_moves_with_a_restart_or_another_change() {
+    let port = "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376 \
+                --containerd=/run/containerd/containerd.sock $DOCKER_OPTS\n";
+    let head = "# Written by dockwarden from /usr/lib/systemd/system/docker.service; changes in this file are overwritten.\n";
+    let facts = with_drop_in(
+        with_config(systemd(DEBIAN), FILED),
+        DROP_IN_NAME,
+        &format!("{head}{port}"),
+    );
+    let arrangement = arrange(&facts, &wanted()).unwrap();
+    assert_eq!(arrangement.changes, []);
+    assert_eq!(paths(&arrangement.moves), [DROP_IN, CONFIG, DROP_IN]);
+    assert_eq!(arrangement.moves[0].after, None, "first the port is closed");
+    assert!(
+        arrangement
+            .notes
+            .iter()
+            .any(|note| note.contains("with the next restart")),
+        "{:?}",
+        arrangement.notes
+    );
+    let overwritten = with_config(facts.clone(), "{}");
+    let arrangement = settled(&overwritten);
+    assert_eq!(
+        paths(&arrangement.changes),
+        [DROP_IN],
+        "at once, and with one write"
+    );
+    assert!(after(&arrangement, DROP_IN).contains(GUARD));
+}
+
+#[test]
+fn tls_that_another_tool_writes_beside_our_flags_is_taken_out() {
+    let arrangement = settled(&systemd(DEBIAN));
+    for text in [
+        FILED,
+        r#"{"tlsverify": true}"#,
+        r#"{"tlscert": "/theirs"}"#,
+        r#"{"tlskey": null}"#,
+    ] {
+        let facts = with_config(applied(systemd(DEBIAN), &arrangement.changes), text);
+        let mended = settled(&facts);
+        assert_eq!(paths(&mended.changes), [CONFIG], "{text}");
+    }
+}
+
+#[test]
+fn a_port_that_cannot_be_closed_keeps_tls_where_it_is() {
+    let mut facts = with_config(systemd(DEBIAN), FILED);
+    facts.unit.as_mut().unwrap().sockets[0]
+        .listen
+        .push("[::]:2376".to_owned());
+    let arrangement = settled(&facts);
+    assert_eq!((arrangement.changes.len(), arrangement.moves.len()), (0, 0));
+    facts.config_file.contents = None;
+    let arrangement = settled(&facts);
+    assert_eq!(
+        paths(&arrangement.changes),
+        [DROP_IN],
+        "where nothing moves, it is by flag"
+    );
 }
 
 #[test]

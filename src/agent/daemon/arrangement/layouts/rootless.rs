@@ -4,10 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use super::{config_file, file_change, finish, parse_flags, told, unit};
+use super::{config_file, finish, parse_flags, told, unit};
 use crate::agent::daemon::arrangement::environment;
 use crate::agent::daemon::arrangement::exec_start::ExecStart;
-use crate::agent::daemon::arrangement::settings;
+use crate::agent::daemon::arrangement::settings::{self, Way};
 use crate::agent::daemon::arrangement::{Arrangement, Refusal, Wanted};
 use crate::agent::daemon::facts::{DaemonFacts, Scope};
 
@@ -20,6 +20,7 @@ pub(super) fn arrange(
     wanted: &Wanted,
     name: &str,
     scope: &Scope,
+    way: Way,
 ) -> Result<Arrangement, Refusal> {
     refuse_unreadable(facts, wanted)?;
     let Scope::User {
@@ -55,16 +56,10 @@ pub(super) fn arrange(
         &told(&flags, words.len(), &exec.path, &handed, &socket),
         &mut json,
         &inside,
+        way,
     )?;
     let publish = publish(facts, &exec, wanted.listen)?;
-    let line = exec.rewrite(&settled.edit);
-    let needed = publish.is_some() || !settled.edit.is_empty();
-    let drop_in = needed.then(|| unit::drop_in_text(&exec, &line, publish.as_deref()));
-    let changes = unit::in_order(
-        file_change(facts, &json)?,
-        unit::drop_in_change(unit, drop_in)?,
-        settled.hosts_in_file && !settled.edit.is_empty(),
-    );
+    let drop_in = unit::drop_in(unit, &exec, &settled, publish.as_deref())?;
     let program = facts
         .program
         .as_ref()
@@ -72,7 +67,7 @@ pub(super) fn arrange(
     let argv = std::iter::once(program)
         .chain(settled.edit.apply(&words))
         .collect();
-    finish(facts, json, settled, argv, changes)
+    finish(facts, json, settled, argv, Some(drop_in), way)
 }
 
 /// The user's dockerd reads only what is the user's.

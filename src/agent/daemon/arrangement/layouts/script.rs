@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{SOCKET, config_file, file_change, finish, parse_flags, told, unit};
+use super::{FlagsFile, SOCKET, config_file, finish, parse_flags, told};
 use crate::agent::daemon::arrangement::flags::{Edit, Flag};
 use crate::agent::daemon::arrangement::options_file::Options;
-use crate::agent::daemon::arrangement::settings;
-use crate::agent::daemon::arrangement::{Arrangement, FileChange, Refusal, Wanted};
+use crate::agent::daemon::arrangement::settings::{self, Told, Way};
+use crate::agent::daemon::arrangement::{Arrangement, Refusal, Wanted};
 use crate::agent::daemon::facts::{DaemonFacts, OptionsFile};
 
 /// Decides for it.
@@ -15,6 +15,7 @@ pub(super) fn arrange(
     facts: &DaemonFacts,
     wanted: &Wanted,
     files: &[OptionsFile],
+    way: Way,
 ) -> Result<Arrangement, Refusal> {
     let options = Options::read(files)?;
     let place = options.place().unwrap_or(PathBuf::from("the command line"));
@@ -24,23 +25,63 @@ pub(super) fn arrange(
     words.extend(given);
     let flags = parse_flags(&words, &place)?;
     let mut json = config_file(facts, &flags, &place)?;
-    let settled = settings::settle(&told(&flags, words.len(), &place, &[], SOCKET), &mut json, wanted)?;
+    let told = Told {
+        fixed: fixed_words,
+        ..told(&flags, words.len(), &place, &[], SOCKET)
+    };
+    let settled = settings::settle(&told, &mut json, wanted, way)?;
     refuse_fixed(&settled.edit, &flags, &words[..fixed_words], json.path())?;
     refuse_removed(&settled.edit, &flags, &place)?;
-    let changed = Edit {
-        slots: settled.edit.slots[fixed_words..].to_vec(),
-    };
-    let options_change = options.rewrite(&changed)?.map(|(file, text)| FileChange {
-        path: file.path.clone(),
-        before: Some(file.contents.clone().into_bytes()),
-        after: Some(text.into_bytes()),
-        reload_units: false,
-    });
-    let changes = unit::in_order(file_change(facts, &json)?, options_change, settled.hosts_in_file);
+    let then = rewritten(&options, &settled.edit, fixed_words)?;
+    let closing = settled
+        .closing
+        .as_ref()
+        .map(|closing| closing_file(&options, closing, &flags, &place, fixed_words));
+    let closing = closing.and_then(Result::ok);
+    let flags_file = flags_file(then, closing);
     let argv = std::iter::once(program)
         .chain(settled.edit.apply(&words))
         .collect();
-    finish(facts, json, settled, argv, changes)
+    finish(facts, json, settled, argv, flags_file, way)
+}
+
+type Rewritten<'a> = Option<(&'a OptionsFile, String)>;
+
+/// The file of options that changes, with its text; `None`: none does.
+fn rewritten<'a>(options: &Options<'a>, edit: &Edit, fixed_words: usize) -> Result<Rewritten<'a>, Refusal> {
+    let changed = Edit {
+        slots: edit.slots[fixed_words..].to_vec(),
+    };
+    options.rewrite(&changed)
+}
+
+fn closing_file<'a>(
+    options: &Options<'a>,
+    closing: &Edit,
+    flags: &[Flag],
+    place: &Path,
+    fixed_words: usize,
+) -> Result<Rewritten<'a>, Refusal> {
+    refuse_removed(closing, flags, place)?;
+    rewritten(options, closing, fixed_words)
+}
+
+/// As it is, as it is to be, and on the way.
+fn flags_file(then: Rewritten<'_>, closing: Option<Rewritten<'_>>) -> Option<FlagsFile> {
+    let on_the_way = closing.as_ref().and_then(Option::as_ref);
+    let (file, _) = then.as_ref().or(on_the_way)?;
+    let bytes = |rewritten: &Rewritten<'_>| match rewritten {
+        Some((_, text)) => Some(text.clone().into_bytes()),
+        None => Some(file.contents.clone().into_bytes()),
+    };
+    let elsewhere = on_the_way.is_some_and(|(other, _)| other.path != file.path);
+    Some(FlagsFile {
+        path: file.path.clone(),
+        now: bytes(&None),
+        then: bytes(&then),
+        closing: closing.as_ref().filter(|_| !elsewhere).map(bytes),
+        reload_units: false,
+    })
 }
 
 /// The program, and the words that it is given besides those of the options files: what runs now has them.

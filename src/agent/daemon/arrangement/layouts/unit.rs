@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{SOCKET, config_file, file_change, finish, parse_flags, told};
+use super::{FlagsFile, SOCKET, config_file, finish, parse_flags, told};
 use crate::agent::daemon::arrangement::exec_start::{self, ExecStart, Specifiers};
-use crate::agent::daemon::arrangement::settings;
-use crate::agent::daemon::arrangement::{Arrangement, DROP_IN_NAME, FileChange, Refusal, Wanted, unit_file};
+use crate::agent::daemon::arrangement::flags::Edit;
+use crate::agent::daemon::arrangement::settings::{self, Settled, Way};
+use crate::agent::daemon::arrangement::{Arrangement, DROP_IN_NAME, Refusal, Wanted, unit_file};
 use crate::agent::daemon::facts::{DaemonFacts, Scope, Unit};
 
 /// Decides for the machine's own unit.
@@ -14,6 +15,7 @@ pub(super) fn arrange(
     wanted: &Wanted,
     name: &str,
     scope: &Scope,
+    way: Way,
 ) -> Result<Arrangement, Refusal> {
     let (unit, exec) = read(facts, name, scope)?;
     let program = Path::new(&exec.program)
@@ -37,16 +39,12 @@ pub(super) fn arrange(
         &told(&flags, words.len(), &exec.path, &handed, SOCKET),
         &mut json,
         wanted,
+        way,
     )?;
     let after = settled.edit.apply(&words);
-    let drop_in = (!settled.edit.is_empty()).then(|| drop_in_text(&exec, &exec.rewrite(&settled.edit), None));
-    let changes = in_order(
-        file_change(facts, &json)?,
-        drop_in_change(unit, drop_in)?,
-        settled.hosts_in_file,
-    );
+    let drop_in = drop_in(unit, &exec, &settled, None)?;
     let argv = std::iter::once(exec.program.clone()).chain(after).collect();
-    finish(facts, json, settled, argv, changes)
+    finish(facts, json, settled, argv, Some(drop_in), way)
 }
 
 /// The unit, and what it runs without us.
@@ -71,22 +69,8 @@ pub(super) fn handed(unit: &Unit) -> Vec<String> {
     listen.cloned().collect()
 }
 
-/// TLS before hosts: the file first when the hosts are flags, the flags first when the hosts are in the file.
-pub(super) fn in_order(
-    file: Option<FileChange>,
-    flags: Option<FileChange>,
-    hosts_in_file: bool,
-) -> Vec<FileChange> {
-    let (first, second) = if hosts_in_file {
-        (flags, file)
-    } else {
-        (file, flags)
-    };
-    first.into_iter().chain(second).collect()
-}
-
 /// The drop-in's text.
-pub(super) fn drop_in_text(exec: &ExecStart, line: &str, environment: Option<&str>) -> String {
+fn drop_in_text(exec: &ExecStart, line: &str, environment: Option<&str>) -> String {
     let mut text = format!(
         "# Written by dockwarden from {}; changes in this file are overwritten.\n[Service]\n",
         exec.path.display()
@@ -98,9 +82,34 @@ pub(super) fn drop_in_text(exec: &ExecStart, line: &str, environment: Option<&st
     text
 }
 
-/// The change of the drop-in, if it is not so already.
-pub(super) fn drop_in_change(unit: &Unit, after: Option<String>) -> Result<Option<FileChange>, Refusal> {
+/// The drop-in as it is, as it is to be, and on the way.
+pub(super) fn drop_in(
+    unit: &Unit,
+    exec: &ExecStart,
+    settled: &Settled,
+    environment: Option<&str>,
+) -> Result<FlagsFile, Refusal> {
+    let text = |edit: &Edit| {
+        let needed = environment.is_some() || !edit.is_empty();
+        needed.then(|| drop_in_text(exec, &exec.rewrite(edit), environment).into_bytes())
+    };
+    let then = text(&settled.edit);
+    if then.is_some() {
+        refuse_overridden(unit)?;
+    }
     let path = unit.drop_in_directory.join(DROP_IN_NAME);
+    let now = unit.drop_ins.iter().find(|file| file.path == path);
+    Ok(FlagsFile {
+        now: now.map(|file| file.contents.clone().into_bytes()),
+        then,
+        closing: settled.closing.as_ref().map(text),
+        path,
+        reload_units: true,
+    })
+}
+
+/// A drop-in that comes after ours.
+fn refuse_overridden(unit: &Unit) -> Result<(), Refusal> {
     let overrides = |name: &std::ffi::OsStr| name.as_encoded_bytes() > DROP_IN_NAME.as_bytes();
     let later = unit.drop_ins.iter().find(|file| {
         let sets = unit_file::parse(&file.contents)
@@ -108,20 +117,13 @@ pub(super) fn drop_in_change(unit: &Unit, after: Option<String>) -> Result<Optio
             .any(|setting| setting.key == "ExecStart");
         sets && !exec_start::is_ours(&file.path) && file.path.file_name().is_some_and(overrides)
     });
-    if let Some(file) = later.filter(|_| after.is_some()) {
-        return Err(Refusal::Unit {
+    match later {
+        Some(file) => Err(Refusal::Unit {
             path: file.path.clone(),
             why: format!(
                 "it would override {DROP_IN_NAME}, which sorts before it: rename it, so that it sorts first"
             ),
-        });
+        }),
+        None => Ok(()),
     }
-    let before = unit.drop_ins.iter().find(|file| file.path == path);
-    let before = before.map(|file| file.contents.clone());
-    Ok((before != after).then(|| FileChange {
-        path,
-        before: before.map(String::into_bytes),
-        after: after.map(String::into_bytes),
-        reload_units: true,
-    }))
 }

@@ -106,7 +106,7 @@ fn a_file_that_somebody_broke_is_left_for_them() {
 fn a_drop_in_goes_whoever_wrote_into_it() {
     let facts = systemd(DEBIAN);
     let arrangement = arrange(&facts, &wanted()).unwrap();
-    let written = arrangement.changes[1].after.clone().unwrap();
+    let written = arrangement.changes[0].after.clone().unwrap();
     assert_eq!(release(None, &written, Some(&written)), Release::Original(None));
     assert_eq!(
         release(None, &written, Some(b"[Service]\nExecStart=\nExecStart=/x")),
@@ -158,7 +158,7 @@ fn an_options_file_gets_its_lines_back_between_those_of_others() {
 
 #[test]
 fn everything_that_was_arranged_is_given_back() {
-    let facts = with_config(systemd(DEBIAN), "{ \"debug\": true }");
+    let facts = with_config(systemd(DEBIAN), "{ \"debug\": true, \"tls\": false }");
     let facts = with_options(
         facts,
         "/etc/default/docker",

@@ -14,16 +14,22 @@ use crate::agent::daemon::arrangement::{Refusal, Wanted};
 /// What names a file.
 const FILES: [&str; 3] = [TLS_CA, TLS_CERT, TLS_KEY];
 
+/// Our files: `ca.pem cert.pem key.pem`.
+pub(super) fn files(wanted: &Wanted) -> Result<[String; 3], Refusal> {
+    let file = |name: &str| wanted.directory.join(name).to_str().map(str::to_owned);
+    match (file("ca.pem"), file("cert.pem"), file("key.pem")) {
+        (Some(ca), Some(cert), Some(key)) => Ok([ca, cert, key]),
+        _ => Err(Refusal::Directory {
+            path: wanted.directory.clone(),
+            why: "its name is not UTF-8".to_owned(),
+        }),
+    }
+}
+
 impl Desk<'_> {
     /// Puts our files in place of whatever there is, and asks clients for a certificate.
     pub(super) fn place_tls(&mut self, wanted: &Wanted, hosts_in_file: bool) -> Result<(), Refusal> {
-        let file = |name: &str| wanted.directory.join(name).to_str().map(str::to_owned);
-        let (Some(ca), Some(cert), Some(key)) = (file("ca.pem"), file("cert.pem"), file("key.pem")) else {
-            return Err(Refusal::Directory {
-                path: wanted.directory.clone(),
-                why: "its name is not UTF-8".to_owned(),
-            });
-        };
+        let [ca, cert, key] = files(wanted)?;
         self.note_files([&ca, &cert, &key]);
         let flagged: Vec<Flag> = FILES.iter().filter_map(|key| self.flags(key).pop()).collect();
         let live = self.tls_by_flag();
@@ -68,13 +74,13 @@ impl Desk<'_> {
     }
 
     /// Whether flags turn TLS on, so that those that name files count.
-    fn tls_by_flag(&self) -> bool {
+    pub(super) fn tls_by_flag(&self) -> bool {
         let tls = self.flags(TLS).last().and_then(Flag::is_on);
         tls == Some(true) || !self.flags(TLS_VERIFY).is_empty()
     }
 
     /// A plain `tls` says less than tlsverify, and is left alone where it is not in the way.
-    fn place_tls_switch(&mut self, switch_by_flag: bool) {
+    pub(super) fn place_tls_switch(&mut self, switch_by_flag: bool) {
         let off = self.json.get(TLS) == Some(&Value::Bool(false));
         if !self.flags(TLS).is_empty() || (off && switch_by_flag) {
             self.json.remove(TLS);
@@ -104,7 +110,7 @@ impl Desk<'_> {
         }
     }
 
-    fn note_files(&mut self, ours: [&String; 3]) {
+    pub(super) fn note_files(&mut self, ours: [&String; 3]) {
         for (key, path) in FILES.into_iter().zip(ours) {
             let flagged = self.flags(key).last().map(|flag| flag.value.clone());
             let before = flagged.or_else(|| self.json.get(key).and_then(Value::as_str).map(str::to_owned));
@@ -116,7 +122,7 @@ impl Desk<'_> {
     }
 
     /// Writes a setting into the file, or changes its flag. Gives back the flag that has to be added.
-    fn place(&mut self, key: &str, value: Value, by_flag: bool) -> Option<String> {
+    pub(super) fn place(&mut self, key: &str, value: Value, by_flag: bool) -> Option<String> {
         if !by_flag {
             self.json.set(key, value);
             return None;
@@ -138,6 +144,23 @@ impl Desk<'_> {
             _ => self.edit.set(last, "true"),
         }
         None
+    }
+
+    /// What opens the port is in one file and what asks for certificates in another: said, where it is so.
+    pub(super) fn note_apart(&mut self, hosts_in_file: bool) {
+        let (file, place) = (self.json.path().display(), self.told.place.display());
+        let tls_by_flag = !self.json.has(TLS_VERIFY);
+        if hosts_in_file == tls_by_flag {
+            let (opens, guards) = if hosts_in_file {
+                (file.to_string(), place.to_string())
+            } else {
+                (place.to_string(), file.to_string())
+            };
+            self.notes.push(format!(
+                "{opens} opens the port, and {guards} has clients show a certificate: whoever overwrites {guards} and \
+                 restarts dockerd opens it to everybody, until the agent's next pass"
+            ));
+        }
     }
 
     /// Adds flags behind the last of those that they belong to.

@@ -292,5 +292,6 @@ fn a_byte_order_mark_is_refused_where_the_engine_cannot_read_it() {
     });
     assert!(refusal(&facts).contains("byte order mark"));
     facts.program.as_mut().unwrap().version = Some("26.1.5".to_owned());
+    facts.unit.as_mut().unwrap().fragment.contents = "[Service]\nExecStart=/usr/bin/dockerd\n".to_owned();
     assert!(after(&settled(&facts), CONFIG).starts_with('\u{feff}'));
 }

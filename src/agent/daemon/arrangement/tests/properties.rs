@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::model;
 use super::*;
+use crate::agent::daemon::arrangement::layouts::arrange_by_layout;
+use crate::agent::daemon::arrangement::settings::Way;
 use crate::base::Timestamp;
 
 const FLAGS: [&str; 18] = [
@@ -137,8 +139,13 @@ pub(super) fn check(facts: &DaemonFacts) -> Result<(), Refusal> {
             let opened = now.open().into_iter().find(|host| !first.open().contains(host));
             assert_eq!(opened, None, "open after {count} of {}", show(&arrangement));
             assert!(
-                now.verified || !first.verified,
+                now.verified || now.tcp.is_empty() || !first.verified,
                 "not verified after {count} of {}",
+                show(&arrangement)
+            );
+            assert!(
+                now.local || !first.local,
+                "no local socket after {count} of {}",
                 show(&arrangement)
             );
         }
@@ -180,10 +187,81 @@ pub(super) fn check(facts: &DaemonFacts) -> Result<(), Refusal> {
             show(&arrangement)
         );
     }
+    check_overwritten(&last, &arrangement);
     let again = arrange(&last, &wanted()).unwrap();
     let again: Vec<String> = again.changes.iter().map(diff::unified).collect();
     assert_eq!(again, Vec::<String>::new(), "a second time");
     Ok(())
+}
+
+/// Whatever another tool writes into the configuration file, dockerd lets nobody in without a certificate where it
+/// listened before, or does not start; unless it was said that it might.
+fn check_overwritten(settled: &DaemonFacts, arrangement: &Arrangement) {
+    if arrangement
+        .notes
+        .iter()
+        .any(|note| note.contains("opens it to everybody"))
+    {
+        return;
+    }
+    let before = model::start(settled)
+        .map(|serving| serving.tcp)
+        .unwrap_or_default();
+    let theirs = [
+        "",
+        "{}",
+        r#"{"debug": true}"#,
+        r#"{"tls": false}"#,
+        r#"{"tlsverify": false}"#,
+        r#"{"tls": true, "tlsverify": false, "tlscert": "/theirs/cert.pem", "tlskey": "/theirs/key.pem"}"#,
+    ];
+    for text in theirs {
+        let mut facts = settled.clone();
+        facts.config_file.contents = Some(text.as_bytes().to_vec());
+        let Ok(serving) = model::start(&facts) else {
+            continue;
+        };
+        let opened = serving.open().into_iter().find(|host| before.contains(host));
+        assert_eq!(opened, None, "{text} after {}", show(arrangement));
+    }
+}
+
+fn moves(arrangement: &Arrangement) -> String {
+    arrangement.moves.iter().map(diff::unified).collect()
+}
+
+/// A host as an agent left it that put the port and TLS into two files: nothing is done until there is a restart, and
+/// on the way it can be started, and nobody is let in.
+fn check_moving(facts: &DaemonFacts) {
+    let Ok(apart) = arrange_by_layout(facts, &wanted(), Way::Apart) else {
+        return;
+    };
+    let earlier = applied(facts.clone(), &apart.changes);
+    let Ok(arrangement) = arrange(&earlier, &wanted()) else {
+        panic!("it was arranged: {}", show(&apart));
+    };
+    assert_eq!(arrangement.changes, [], "only with a restart");
+    let Ok(first) = model::start(&earlier) else { return };
+    for count in 1..=arrangement.moves.len() {
+        let state = applied(earlier.clone(), &arrangement.moves[..count]);
+        let now = model::start(&state)
+            .unwrap_or_else(|why| panic!("{why} after {count} of {}", moves(&arrangement)));
+        assert_eq!(
+            now.open(),
+            Vec::<&String>::new(),
+            "open after {count} of {}",
+            moves(&arrangement)
+        );
+        assert!(
+            now.local || !first.local,
+            "no local socket after {count} of {}",
+            moves(&arrangement)
+        );
+    }
+    let moved = applied(earlier, &arrangement.moves);
+    assert_eq!(model::start(&moved).as_ref(), Ok(&first), "it does what it did");
+    let again = arrange(&moved, &wanted()).unwrap();
+    assert_eq!((again.changes, again.moves), (Vec::new(), Vec::new()));
 }
 
 proptest! {
@@ -195,6 +273,12 @@ proptest! {
             let split = matches!(refusal, Refusal::Split { .. });
             prop_assert!(split || model::start(&facts).is_err(), "{refusal}");
         }
+    }
+
+    #[test]
+    fn what_an_earlier_agent_left_moves_with_the_next_restart(unit in any_systemd(), script in any_script()) {
+        check_moving(&unit);
+        check_moving(&script);
     }
 
     #[test]
