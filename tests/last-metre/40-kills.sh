@@ -24,7 +24,7 @@ pass_is_over() { ! on "$1" systemctl is-active --quiet "pass-$2.service"; }
 tally() {
     local where=before root
     root=$(host_root "$1")
-    if [[ -e $root/etc/docker/daemon.json ]] && grep -q tlsverify "$root/etc/docker/daemon.json"; then where="between the files"; fi
+    if [[ -e $root/etc/docker/daemon.json ]] && grep -q live-restore "$root/etc/docker/daemon.json"; then where="between the files"; fi
     if ls "$root"/etc/systemd/system/docker.service.d/*dockwarden* >/dev/null 2>&1; then where="files written"; fi
     if serves_what_is_on_disk "$1" >/dev/null 2>&1; then where="served"; fi
     printf '%s: %s\n' "$2" "$where" >>"$STEP_DIR/tally"

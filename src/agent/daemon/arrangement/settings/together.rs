@@ -130,6 +130,6 @@ impl Desk<'_> {
         let switch = |key| self.json.get(key).and_then(Value::as_bool);
         let on = switch(TLS_VERIFY).is_some() || switch(TLS) == Some(true);
         let has = |key| self.json.get(key).is_some();
-        !on || (has(TLS_CERT) && has(TLS_KEY) && (has(TLS_CA) || switch(TLS_VERIFY) == Some(false)))
+        !on || (has(TLS_CERT) && has(TLS_KEY) && (has(TLS_CA) || switch(TLS_VERIFY) != Some(true)))
     }
 }
