@@ -1,4 +1,4 @@
-//! From what was found to what is reported: five conditions, each with a word for programs and a sentence for people.
+//! From what was found to what is reported: four conditions (the fifth is [`super::freshness`]), each with a word for programs and a sentence for people.
 
 use std::time::Duration;
 
@@ -42,7 +42,6 @@ pub(super) fn conditions(
         ),
         (ConditionKind::ConfigApplied, applied),
         (ConditionKind::Serving, serves),
-        (ConditionKind::RevocationFresh, revocation_fresh()),
     ];
     let condition = |(kind, (status, reason, message))| {
         let condition = Condition {
@@ -245,16 +244,8 @@ fn serving(observed: &Observed, desired: &Desired) -> Finding {
     }
 }
 
-fn revocation_fresh() -> Finding {
-    finding(
-        ConditionStatus::Unknown,
-        "NoFeed",
-        "this version follows no revocation feed",
-    )
-}
-
 /// In the two longest units at most: `29 d`, `3 h`, `40 s`.
-fn rounded(left: Duration) -> String {
+pub(super) fn rounded(left: Duration) -> String {
     let seconds = left.as_secs();
     let (size, unit) = match seconds {
         0..60 => (1, "s"),

@@ -27,6 +27,8 @@ const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 const FILES: &str = "/etc/docker/dockwarden";
 /// Where the agent keeps what it remembers.
 const STATE: &str = "/var/lib/dockwarden/agent";
+/// How long the gate goes on without the server: as long as a CRL is good.
+const MAX_STALENESS: Duration = Duration::from_secs(24 * 3600);
 /// How long a hook may take.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -65,6 +67,17 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for NamesVisitor<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Names<T>, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(list)).map(Names::List)
     }
+}
+
+/// What becomes of remote clients when nobody can know any more who was revoked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStale {
+    /// They are refused until the server is heard of again.
+    #[default]
+    Deny,
+    /// They are let in on what was known last.
+    Allow,
 }
 
 /// What runs after the files have changed.
@@ -118,6 +131,10 @@ pub struct RawConfig {
     pub key_algorithm: Option<KeyAlgorithm>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+    /// What becomes of remote clients when the server was not heard of for `max_staleness`.
+    pub on_stale: Option<OnStale>,
+    /// How long the gate goes on without having heard of the server.
+    pub max_staleness: Option<Span>,
     /// dockerd itself (mode `daemon`).
     pub daemon: Option<RawDaemon>,
 }
@@ -165,6 +182,11 @@ pub enum ConfigError {
     /// A hook that may take no time, or more than an hour.
     #[error("hook_timeout must be between 1s and 1h")]
     HookTimeout,
+    /// A patience shorter than a restart of the server, or longer than anybody would wait with a revocation.
+    #[error(
+        "max_staleness must be between 1m and 30d; to let clients in for ever, write on_stale = \"allow\""
+    )]
+    MaxStaleness,
 }
 
 /// A configuration that was checked. [`RawConfig::check`] is its only constructor.
@@ -204,6 +226,8 @@ pub struct Config {
     pub key_algorithm: KeyAlgorithm,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// How long remote clients are let in without the server having been heard of; `None`: for ever.
+    pub patience: Option<Duration>,
     /// dockerd itself; there in mode `daemon` and in no other.
     pub daemon: Option<DaemonConfig>,
 }
@@ -235,6 +259,8 @@ impl RawConfig {
             endpoints: self.endpoints.or(below.endpoints),
             key_algorithm: self.key_algorithm.or(below.key_algorithm),
             metrics: self.metrics.or(below.metrics),
+            on_stale: self.on_stale.or(below.on_stale),
+            max_staleness: self.max_staleness.or(below.max_staleness),
             daemon: self.daemon.or(below.daemon),
         }
     }
@@ -255,6 +281,14 @@ impl RawConfig {
         if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&hook_timeout) {
             return Err(ConfigError::HookTimeout);
         }
+        let max_staleness = self.max_staleness.map_or(MAX_STALENESS, |span| span.0);
+        if !(Duration::from_secs(60)..=Duration::from_secs(30 * 86_400)).contains(&max_staleness) {
+            return Err(ConfigError::MaxStaleness);
+        }
+        let patience = match self.on_stale.unwrap_or_default() {
+            OnStale::Deny => Some(max_staleness),
+            OnStale::Allow => None,
+        };
         Ok(Config {
             server: self.server.ok_or(ConfigError::NoServer)?.parse()?,
             token_file: self.token_file,
@@ -275,6 +309,7 @@ impl RawConfig {
             endpoints,
             key_algorithm: self.key_algorithm.unwrap_or(KeyAlgorithm::EcdsaP256),
             metrics: self.metrics,
+            patience,
             daemon,
         })
     }
@@ -296,6 +331,8 @@ fn refuse_other_modes(mode: Mode, raw: &RawConfig) -> Result<(), ConfigError> {
     let strangers = [
         ("hook", Mode::Files, raw.hook.is_some()),
         ("dial", Mode::Files, raw.dial.is_some()),
+        ("on_stale", Mode::Gate, raw.on_stale.is_some()),
+        ("max_staleness", Mode::Gate, raw.max_staleness.is_some()),
         ("[daemon]", Mode::Daemon, raw.daemon.is_some()),
     ];
     match strangers.into_iter().find(|(_, home, set)| *set && *home != mode) {
@@ -355,6 +392,13 @@ mod tests {
             ("mode = 'files'\nhook = ' '", "hook is empty"),
             ("mode = 'files'\nhook = []", "hook is empty"),
             ("hook_timeout = '0s'", "between 1s and 1h"),
+            ("max_staleness = '59s'", "between 1m and 30d"),
+            ("max_staleness = '31d'", "between 1m and 30d"),
+            (
+                "mode = 'files'\non_stale = 'deny'",
+                "only means something with mode",
+            ),
+            ("on_stale = 'perhaps'", "unknown variant"),
             ("endpoints = ['web-01:2376']", "tcp://HOST:PORT"),
             ("endpoints = ['tcp://a b:1']", "tcp://HOST:PORT"),
             ("names = 'all'", "expected \"auto\", or a list"),
@@ -372,6 +416,14 @@ mod tests {
             let error = Config::parse(&toml).unwrap_err().to_string();
             assert!(error.contains(expected), "{toml}\n{error}");
         }
+    }
+
+    #[test]
+    fn a_gate_goes_on_for_a_day_without_the_server_unless_told_otherwise() {
+        let patience = |toml: &str| Config::parse(&format!("{SERVER}{toml}")).unwrap().patience;
+        assert_eq!(patience(""), Some(Duration::from_secs(86_400)));
+        assert_eq!(patience("max_staleness = '1m'"), Some(Duration::from_secs(60)));
+        assert_eq!(patience("on_stale = 'allow'\nmax_staleness = '1h'"), None);
     }
 
     #[test]

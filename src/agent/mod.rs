@@ -16,6 +16,8 @@ pub mod daemon;
 pub mod desired;
 pub mod doctor;
 mod execute;
+pub mod feed;
+mod freshness;
 pub mod metrics;
 mod observe;
 pub mod observed;
@@ -51,6 +53,7 @@ use crate::pki::Serial;
 use crate::sys::{Files, Host, Programs, Versions};
 use crate::wire::{EnrollRequest, Issued, RenewRequest, StatusAnswer};
 use daemon::Dockerd;
+use feed::FeedState;
 use observed::Engine;
 use step::Served;
 
@@ -102,6 +105,8 @@ pub struct World {
     pub server: Arc<dyn Server>,
     /// The gate; `None` in mode `files`.
     pub front: Option<Arc<dyn Front>>,
+    /// How far the follower of the revocation feed is; `None` where none runs.
+    pub feed: Option<Arc<FeedState>>,
     /// Where the join token is.
     pub token: TokenSource,
     /// The machine.

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use super::feed::{Events, FeedServer};
 use super::{Pair, Server};
 use crate::base::Clock;
 use crate::client::{Client, Enrolled, Error, ServerUrl};
-use crate::model::{HostReport, JoinToken};
+use crate::model::{FeedApplied, HostReport, JoinToken, Position};
 use crate::pki::Serial;
 use crate::pki::tls::{Pins, ServerTrust};
-use crate::wire::{EnrollRequest, Issued, RenewRequest, StatusAnswer};
+use crate::wire::{EnrollRequest, FeedKnown, FeedTaken, Issued, RenewRequest, StatusAnswer};
 
 /// No offset was seen yet.
 const NO_OFFSET: i64 = i64::MIN;
@@ -96,5 +97,21 @@ impl Server for RemoteServer {
 
     fn clock_offset_ms(&self) -> Option<i64> {
         Some(self.offset_ms.load(Ordering::Relaxed)).filter(|ms| *ms != NO_OFFSET)
+    }
+}
+
+#[async_trait]
+impl FeedServer for RemoteServer {
+    async fn follow(&self, pair: &Pair, after: Option<&Position>) -> Result<Box<dyn Events>, Error> {
+        let client = self.client_of(pair)?;
+        Ok(Box::new(client.follow(after).await?))
+    }
+
+    async fn acknowledge(&self, pair: &Pair, applied: &FeedApplied) -> Result<(), Error> {
+        self.client_of(pair)?.put_applied(applied).await
+    }
+
+    async fn give_back(&self, pair: &Pair, known: &FeedKnown) -> Result<FeedTaken, Error> {
+        self.client_of(pair)?.give_back(known).await
     }
 }

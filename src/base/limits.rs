@@ -91,6 +91,10 @@ pub const FEED_BEHIND_MAX: u64 = 10_000;
 pub const FEED_SKEW: Duration = Duration::from_secs(24 * 3600);
 /// Changes that are given back in one request.
 pub const FEED_KNOWN_MAX: usize = 500;
+/// Revocations that a host takes from a server at once: as many as the largest CRL holds.
+pub const FEED_SNAPSHOT_MAX: usize = 5_000_000;
+/// The largest file of revocations that a host reads, bytes.
+pub const FEED_FILE_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
 /// Followers that are written down as knowing more than the server.
 pub const FEED_COMPLAINTS_MAX: usize = 10_000;
 /// Hosts that are named as not having applied a number.

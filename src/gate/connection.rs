@@ -73,6 +73,9 @@ pub async fn serve(
         debug!(%remote, %why, "the roots changed during the handshake");
         connection.cut(CutReason::Untrusted);
     }
+    if connection.peer.is_not_revoked(&shared.enforced).is_err() {
+        connection.cut(CutReason::Revoked);
+    }
     debug!(connection = connection.number, %remote, identity = %connection.peer.verified().name(), "connected");
     Box::pin(drive(&shared, stream, &connection)).await;
     if let Some(reason) = connection.reason() {
@@ -114,18 +117,20 @@ async fn shake_hands(
     socket: TcpStream,
     remote: SocketAddr,
 ) -> Option<Accepted> {
-    let recording = Arc::new(Recording::new(Arc::clone(&identity.verifier)));
+    let recording = Recording::new(Arc::clone(&identity.verifier));
+    let recording = Arc::new(recording.refusing(Arc::clone(&shared.enforced) as _));
     let shown = Arc::new(Fixed(Arc::clone(&identity.pair)));
     let config = server_config(shown, Arc::clone(&recording) as _, ALPN_HTTP1);
     let accept = TlsAcceptor::from(Arc::new(config)).accept(socket);
-    let stream = match timeout(shared.limits.handshake_timeout, accept).await {
+    let stream = match timeout(shared.limits.handshake_timeout, accept.into_fallible()).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
+        Ok(Err((error, socket))) => {
             match recording.outcome() {
                 Some(Err(why)) => info!(%remote, %why, "client refused"),
                 _ if is_a_look(&error) => debug!(%remote, "somebody looked at the certificate and left"),
                 _ => info!(%remote, %error, "handshake failed"),
             }
+            let _ = timeout(CLOSE_TIMEOUT, let_read(socket)).await;
             return None;
         }
         Err(_) => {
@@ -137,6 +142,15 @@ async fn shake_hands(
     // INVARIANT: client authentication is mandatory, so a finished handshake has a verified peer.
     let verified = recording.outcome()?.as_ref().ok()?.clone();
     Some((stream, verified, chain))
+}
+
+/// Closes so that the client gets to read the alert: with TLS 1.3 its request is on the way already, and closing on
+/// unread bytes would reset the connection under it.
+async fn let_read(mut socket: TcpStream) -> std::io::Result<()> {
+    socket.shutdown().await?;
+    let mut dropped = [0; 1024];
+    while socket.read(&mut dropped).await? > 0 {}
+    Ok(())
 }
 
 /// Runs HTTP until the client is done, the gate stops, or the connection is cut.

@@ -7,6 +7,7 @@ use http_body_util::Full;
 
 use super::framing::Refusal;
 use super::upstream::UpstreamError;
+use crate::base::Timestamp;
 use crate::model::role::PathError;
 use crate::pki::chain::ChainError;
 
@@ -38,6 +39,14 @@ pub enum Denial {
     /// The client's certificate was good at the handshake and is not any more.
     #[error("the certificate is no longer accepted here: {0}")]
     Certificate(ChainError),
+    /// Nobody knows any more who was revoked.
+    #[error(
+        "this host has not heard of its server since {contact}, so it cannot know who was revoked, and refuses every remote client (on_stale = \"deny\"): start the server, or repair the network between them; on the host itself docker.sock works as always"
+    )]
+    Stale {
+        /// When it heard of it last.
+        contact: Timestamp,
+    },
     /// What a policy said.
     #[error("{0}")]
     Policy(String),
@@ -61,7 +70,7 @@ impl Denial {
             Self::Framing(_) | Self::Path(_) | Self::Form(_) | Self::Upgrade { .. } | Self::RawHijack => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Certificate(_) | Self::Policy(_) => StatusCode::FORBIDDEN,
+            Self::Certificate(_) | Self::Policy(_) | Self::Stale { .. } => StatusCode::FORBIDDEN,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
         }

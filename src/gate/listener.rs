@@ -24,6 +24,7 @@ use super::shared::{Limits, Shared};
 use super::upstream::Upstream;
 use crate::base::{Clock, Timestamp};
 use crate::model::role::RolesInForce;
+use crate::model::Enforced;
 
 /// Connections the kernel keeps for us while we are busy.
 const BACKLOG: u32 = 1024;
@@ -114,6 +115,7 @@ impl Gate {
                 clock,
                 policy: Arc::new(EveryValidClient),
                 judge: Judge::new(Arc::new(RolesInForce::not_enforced())),
+                enforced: Arc::new(Enforced::nothing()),
                 upstream: Upstream::new(config.upstream),
                 slots: Arc::new(Semaphore::new(config.limits.connections_max)),
                 limits: config.limits,
@@ -138,6 +140,15 @@ impl Gate {
     pub fn with_roles(mut self, roles: Arc<RolesInForce>) -> Self {
         let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
         shared.judge = Judge::new(roles);
+        self
+    }
+
+    /// Refuses whom `enforced` says, besides what the certificate says. Who adds a revocation there calls
+    /// [`Registry::cut_revoked`] next, so that open connections end at once.
+    #[must_use]
+    pub fn with_enforced(mut self, enforced: Arc<Enforced>) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
+        shared.enforced = enforced;
         self
     }
 
@@ -226,13 +237,27 @@ fn is_about_one_client(error: &io::Error) -> bool {
     )
 }
 
-/// Ends connections when their certificate runs out, and when their root leaves the bundle.
+/// Ends connections when their certificate runs out, when their root leaves the bundle, and when it can no longer be
+/// known who was revoked.
 async fn sweep(shared: Arc<Shared>) {
     let mut published = shared.published.clone();
     let mut publisher_lives = true;
+    let mut was_stale = false;
     loop {
         let now = shared.clock.now();
         let next = shared.registry.cut_expired(now);
+        // Whoever adds a revocation cuts at once; this finds what slipped in between.
+        shared.registry.cut_revoked(&shared.enforced);
+        let is_stale = shared.enforced.stale_since(now).is_some();
+        // Once: who connects later is told why, request by request.
+        if is_stale && !was_stale {
+            let cut = shared.registry.cut_all(CutReason::Stale);
+            warn!(
+                cut,
+                "the server was not heard of for too long: every remote client is refused"
+            );
+        }
+        was_stale = is_stale;
         tokio::select! {
             () = sleep(until(next, now)) => {}
             changed = published.changed(), if publisher_lives => {

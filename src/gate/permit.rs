@@ -9,6 +9,7 @@ use super::denial::Denial;
 use super::identity::GateIdentity;
 use super::rules::Facts;
 use crate::base::Timestamp;
+use crate::model::{Enforced, kind_of};
 use crate::pki::chain::{self, ChainError, Purpose, VerifiedPeer};
 
 /// What else a request needs besides a valid certificate. Asked once per request, on the request's own
@@ -75,6 +76,20 @@ impl Peer {
         Ok(())
     }
 
+    /// Whether its certificate is not known to be revoked.
+    ///
+    /// # Errors
+    /// [`ChainError::Revoked`].
+    pub fn is_not_revoked(&self, enforced: &Enforced) -> Result<(), ChainError> {
+        match enforced.is_revoked(kind_of(&self.verified), self.verified.serial()) {
+            false => Ok(()),
+            true => Err(ChainError::Revoked {
+                name: self.verified.name().to_string(),
+                serial: self.verified.serial().clone(),
+            }),
+        }
+    }
+
     /// Decides about one request.
     ///
     /// # Errors
@@ -82,6 +97,7 @@ impl Peer {
     pub fn permit(
         &self,
         identity: &Arc<GateIdentity>,
+        enforced: &Enforced,
         policy: &dyn Policy,
         facts: Facts,
         now: Timestamp,
@@ -89,7 +105,12 @@ impl Peer {
         let dates = self.verified.check_dates(now);
         dates
             .and_then(|()| self.is_trusted_by(identity, now))
+            .and_then(|()| self.is_not_revoked(enforced))
             .map_err(Denial::Certificate)?;
+        if enforced.stale_since(now).is_some() {
+            let contact = enforced.contact();
+            return Err(Denial::Stale { contact });
+        }
         policy.decide(&self.verified, &facts)?;
         Ok(Permit { facts })
     }

@@ -69,9 +69,10 @@ impl Exchange {
     fn permit(&self, request: &Request<Incoming>) -> Result<Permit, Denial> {
         let facts = rules::classify(request)?;
         let (identity, now) = (self.shared.identity(), self.shared.clock.now());
+        let shared = &self.shared;
         self.connection
             .peer
-            .permit(&identity, self.shared.policy.as_ref(), facts, now)
+            .permit(&identity, &shared.enforced, shared.policy.as_ref(), facts, now)
     }
 
     async fn forward(

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::identity::GateIdentity;
 use super::permit::Peer;
 use crate::base::Timestamp;
+use crate::model::{Enforced, kind_of};
 use crate::pki::chain::CertificateId;
 
 /// Why a connection was ended from our side.
@@ -29,6 +30,9 @@ pub enum CutReason {
     /// The client lost a role, or one of its roles was changed.
     #[error("the client's roles were changed")]
     Role,
+    /// The server was not heard of for too long, so nobody knows who is revoked.
+    #[error("the server was not heard of for too long")]
+    Stale,
     /// The gate stops and the drain is over.
     #[error("the gate is stopping")]
     Stopping,
@@ -156,6 +160,16 @@ impl Registry {
             connection.cut(CutReason::Expired);
         }
         rest.iter().map(|c| c.peer.verified().valid_until()).min()
+    }
+
+    /// Ends the connections whose certificate is revoked by now. Returns how many this call ended.
+    pub fn cut_revoked(&self, enforced: &Enforced) -> usize {
+        let revoked = |connection: &Arc<Connection>| {
+            let peer = connection.peer.verified();
+            enforced.is_revoked(kind_of(peer), peer.serial())
+        };
+        let all = self.all().into_iter().filter(revoked);
+        all.filter(|c| c.cut(CutReason::Revoked)).count()
     }
 
     /// Ends the connections whose chain does not lead to the anchors of `identity`.

@@ -13,6 +13,7 @@ use super::registry::Registry;
 use super::roles::Judge;
 use super::upstream::Upstream;
 use crate::base::{Clock, limits};
+use crate::model::Enforced;
 
 /// Bounds of one gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) judge: Judge,
+    pub(super) enforced: Arc<Enforced>,
     pub(super) upstream: Upstream,
     pub(super) limits: Limits,
     pub(super) registry: Arc<Registry>,

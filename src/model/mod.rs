@@ -3,6 +3,7 @@
 
 pub mod audit;
 mod certificate;
+mod enforced;
 pub mod enrollment;
 mod identity;
 mod profile;
@@ -13,6 +14,7 @@ mod serving;
 mod token;
 
 pub use certificate::{Certificate, CertificateFilter, CertificateStatus, IssuerKind};
+pub use enforced::{Enforced, key_of, kind_of};
 pub use identity::{Identity, IdentityKind, Labels, LabelsError, NameRules, Permission};
 pub use profile::{Profile, ProfileError};
 pub use reconcile::{Condition, ConditionKind, ConditionStatus, HostReport, Mode, SeenCertificate};

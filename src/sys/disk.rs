@@ -73,6 +73,15 @@ impl Disk for RealDisk {
         written
     }
 
+    fn append(&self, path: &Path, contents: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .append(true)
+            .custom_flags(rustix_flags())
+            .open(path)?;
+        file.write_all(contents)?;
+        file.sync_data()
+    }
+
     fn create_directory(&self, path: &Path, mode: u32) -> io::Result<()> {
         std::fs::DirBuilder::new().mode(mode).create(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))

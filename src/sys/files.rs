@@ -187,6 +187,23 @@ impl Files {
         self.sync_directory(directory)
     }
 
+    /// Adds to the end of a file that must exist. After an error, or a crash in the middle, any part of it may be there:
+    /// the reader has to find its end.
+    pub fn append(&self, path: &Path, contents: &[u8]) -> Result<(), FileError> {
+        self.disk
+            .append(path, contents)
+            .map_err(|e| FileError::new("add to", path, e))
+    }
+
+    /// Renames a file over another one, in the same directory, durably.
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        let (directory, _) = split(to)?;
+        self.disk
+            .rename(from, to)
+            .map_err(|e| FileError::new("write", to, e))?;
+        self.sync_directory(directory)
+    }
+
     /// Replaces what is in somebody else's file, atomically and durably as [`Files::write`] does, with this owner
     /// and mode. A symlink is followed: what it leads to is replaced.
     pub fn replace(&self, path: &Path, contents: &[u8], ownership: Ownership) -> Result<(), FileError> {

@@ -51,6 +51,10 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     /// contents to the disk before it returns. The name is durable only after [`Disk::sync_directory`].
     fn create(&self, path: &Path, contents: &[u8], mode: u32) -> io::Result<()>;
 
+    /// Adds to the end of a file that must exist, and brings that to the disk before it returns. After an error, or a
+    /// crash in the middle, any part of it may be there.
+    fn append(&self, path: &Path, contents: &[u8]) -> io::Result<()>;
+
     /// Creates a directory that must not exist, with exactly these permission bits.
     fn create_directory(&self, path: &Path, mode: u32) -> io::Result<()>;
 

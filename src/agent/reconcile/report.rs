@@ -6,6 +6,7 @@ use super::super::conditions::conditions;
 use super::super::daemon::conditions::{issued, wait_in_words};
 use super::super::desired::Desired;
 use super::super::execute::remember;
+use super::super::freshness::freshness;
 use super::super::observe::load;
 use super::super::observed::Observed;
 use super::super::plan::{Held, Plan};
@@ -21,7 +22,10 @@ const REPORT_EVERY: std::ops::Range<f64> = 40.0..60.0;
 impl Reconciler {
     pub(super) fn report(&mut self, observed: &Observed, desired: &Desired, plan: &Plan) -> HostReport {
         let now = self.world.clock.now();
-        self.conditions = conditions(observed, desired, plan, now, &self.conditions);
+        let before = std::mem::take(&mut self.conditions);
+        self.conditions = conditions(observed, desired, plan, now, &before);
+        let freshness = freshness(self.world.feed.as_deref(), desired.mode, now);
+        self.conditions.push(freshness.after(&before));
         let pair = observed.pair();
         let renewal = observed.memory.renewal.as_ref();
         HostReport {
@@ -39,7 +43,7 @@ impl Reconciler {
                 .filter(|point| pair.is_some_and(|p| p.serial == point.serial))
                 .map(|p| p.at),
             clock_offset_ms: self.world.server.clock_offset_ms(),
-            revocations: None,
+            revocations: self.world.feed.as_ref().and_then(|feed| feed.applied()),
             conditions: self.conditions.clone(),
         }
     }

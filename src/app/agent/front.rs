@@ -9,9 +9,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::feed::Cut;
 use crate::agent::{Front, Pair};
 use crate::base::Clock;
-use crate::gate::{Gate, GateConfig, GateIdentity, Limits, Listen};
+use crate::gate::{Gate, GateConfig, GateIdentity, Limits, Listen, Registry};
+use crate::model::Enforced;
 use crate::pki::Serial;
 
 /// Where the gate is to listen.
@@ -38,6 +40,7 @@ impl Place {
 
 struct Running {
     published: watch::Sender<Arc<GateIdentity>>,
+    registry: Arc<Registry>,
     task: JoinHandle<()>,
 }
 
@@ -46,17 +49,19 @@ pub struct GateFront {
     runtime: Handle,
     place: Place,
     upstream: PathBuf,
+    enforced: Arc<Enforced>,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
     running: Mutex<Option<Running>>,
 }
 
 impl GateFront {
-    /// A gate that will run on `runtime` until `shutdown`.
+    /// A gate that will run on `runtime` until `shutdown`, and refuses whom `enforced` says.
     pub fn new(
         runtime: Handle,
         place: Place,
         upstream: PathBuf,
+        enforced: Arc<Enforced>,
         clock: Arc<dyn Clock>,
         shutdown: CancellationToken,
     ) -> Self {
@@ -64,6 +69,7 @@ impl GateFront {
             runtime,
             place,
             upstream,
+            enforced,
             clock,
             shutdown,
             running: Mutex::new(None),
@@ -80,9 +86,15 @@ impl GateFront {
         // The gate's sockets belong to the gate's runtime, whoever publishes.
         let _inside = self.runtime.enter();
         let gate = Gate::bind(config, receiver, Arc::clone(&self.clock)).map_err(|e| e.to_string())?;
+        let gate = gate.with_enforced(Arc::clone(&self.enforced));
+        let registry = gate.registry();
         tracing::info!(addresses = ?gate.addresses(), upstream = %self.upstream.display(), "the gate listens");
         let task = self.runtime.spawn(gate.run(self.shutdown.clone()));
-        Ok(Running { published, task })
+        Ok(Running {
+            published,
+            registry,
+            task,
+        })
     }
 
     /// Waits until the gate has drained.
@@ -118,5 +130,14 @@ impl Front for GateFront {
         let running = self.running.lock().expect("no panic while the lock is held");
         let gate = running.as_ref().filter(|gate| !gate.task.is_finished())?;
         Some(gate.published.borrow().serial().clone())
+    }
+}
+
+impl Cut for GateFront {
+    fn cut_revoked(&self) -> usize {
+        let running = self.running.lock().expect("no panic while the lock is held");
+        let registry = running.as_ref().map(|gate| Arc::clone(&gate.registry));
+        drop(running);
+        registry.map_or(0, |registry| registry.cut_revoked(&self.enforced))
     }
 }

@@ -1,6 +1,7 @@
 //! `dockwarden agent`.
 
 mod apply;
+pub(super) mod follower;
 pub(super) mod front;
 mod metrics;
 mod plan;

@@ -1,4 +1,4 @@
-//! `dockwarden agent run`: the controller on a thread of its own, the gate on two workers, systemd told about both.
+//! `dockwarden agent run`: controller and follower on threads of their own, the gate on two workers, systemd told about both.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,8 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::follower::{self, RunningFollower};
 use super::front::{GateFront, Place};
 use super::settings::Settings;
+use crate::agent::feed::{self, Cut, FeedState, NothingOpen};
 use crate::agent::metrics::Metrics;
 use crate::agent::{Config, Controller, Front, RealProbe, Reconciler, Verdict};
 use crate::app::logging::{self, LogFormat};
@@ -63,9 +65,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
-    let gate = match config.mode {
-        Mode::Gate => Some(Arc::new(make_gate(&config, &shutdown)?)),
-        Mode::Files | Mode::Daemon => None,
+    let state = follower::state(&config);
+    let gate = match (config.mode, &state) {
+        (Mode::Gate, Some(state)) => Some(Arc::new(make_gate(&config, state, &shutdown)?)),
+        _ => None,
     };
     let front = gate.clone().map(|gate| gate as Arc<dyn Front>);
     // A pass may wait for a hook; in mode daemon for live-restore, a restart, and for going back.
@@ -78,13 +81,21 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     }
     let mut world = settings.world(config, front, Arc::new(RealProbe));
     world.dockerd = world.dockerd.map(|dockerd| metrics.counting(dockerd));
+    world.feed.clone_from(&state);
     let reconciler = Reconciler::begin(world)?;
     let (end, ended) = watch::channel(false);
+    let cut = gate.clone().map(|gate| gate as Arc<dyn Cut>);
+    let follower = match state {
+        Some(state) => Some(start_follower(&reconciler, state, cut, ended.clone(), &metrics)?),
+        None => None,
+    };
+    let (follower_thread, follower_ended) = follower.map(|f| (f.thread, f.ended)).unzip();
     let heartbeat = Arc::new(AtomicI64::new(SystemClock.now().as_millis()));
     let controller = start_controller(reconciler, ended, Arc::clone(&heartbeat), metrics)?;
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map(|name| tracing::info!("{name}: stopping")),
         () = watch_over(&heartbeat, patience) => unreachable!("watches for ever"),
+        () = over(follower_ended) => Err(anyhow::anyhow!("the follower of the revocation feed ended by itself: please report this with the log above")),
         _ = controller.ended => Err(anyhow::anyhow!("the controller ended by itself: please report this with the log above")),
     };
     systemd::stopping();
@@ -94,11 +105,35 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     if let Some(gate) = &gate {
         gate.drained().await;
     }
-    let _ = tokio::task::spawn_blocking(move || controller.thread.join()).await;
+    let threads = std::iter::once(controller.thread).chain(follower_thread);
+    let join = move || threads.for_each(|thread| drop(thread.join()));
+    let _ = tokio::task::spawn_blocking(join).await;
     outcome
 }
 
-fn make_gate(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<GateFront> {
+/// Completes when a follower has ended; never without one.
+async fn over(follower: Option<oneshot::Receiver<()>>) {
+    match follower {
+        // An error means that the sender is gone: that is the end, too.
+        Some(ended) => drop(ended.await),
+        None => std::future::pending().await,
+    }
+}
+
+fn start_follower(
+    reconciler: &Reconciler,
+    state: Arc<FeedState>,
+    cut: Option<Arc<dyn Cut>>,
+    end: watch::Receiver<bool>,
+    metrics: &Metrics,
+) -> anyhow::Result<RunningFollower> {
+    metrics.registry().add(feed::source(Arc::clone(&state)));
+    tokio::spawn(feed::count_silence(Arc::clone(state.enforced())));
+    let cut = cut.unwrap_or_else(|| Arc::new(NothingOpen));
+    follower::start(reconciler.world(), state, cut, end)
+}
+
+fn make_gate(config: &Config, state: &FeedState, shutdown: &CancellationToken) -> anyhow::Result<GateFront> {
     let mut sockets = Vec::new();
     let mut given = listenfd::ListenFd::from_env();
     for index in 0..given.len() {
@@ -117,6 +152,7 @@ fn make_gate(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<Ga
         runtime,
         place,
         config.docker_socket.clone(),
+        Arc::clone(state.enforced()),
         clock,
         shutdown.clone(),
     ))

@@ -160,6 +160,7 @@ impl Settings {
             files: Files::system(),
             server: Arc::new(RemoteServer::new(config.server.clone(), Arc::clone(&clock))),
             front,
+            feed: None,
             token: self.token_source(&config),
             host: Arc::new(RealHost),
             probe,

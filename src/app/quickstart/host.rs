@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::data::Data;
 use crate::agent::config::Names;
+use crate::agent::feed::{self, Cut};
 use crate::agent::{
     Controller, Front, RawConfig, RealProbe, Reconciler, RemoteServer, TokenSource, Verdict,
     World as HostWorld,
 };
+use crate::app::agent::follower;
 use crate::app::agent::front::{GateFront, Place};
 use crate::base::SecretString;
 use crate::base::limits::PEM_BYTES_MAX;
@@ -60,7 +62,7 @@ pub struct Agent {
     verdicts: watch::Receiver<Option<Verdict>>,
     shutdown: CancellationToken,
     gate: Arc<GateFront>,
-    thread: std::thread::JoinHandle<()>,
+    threads: Vec<std::thread::JoinHandle<()>>,
     place: String,
 }
 
@@ -87,10 +89,12 @@ pub async fn start(
     };
     let config = config.check().context("the host's configuration")?;
     let shutdown = CancellationToken::new();
+    let state = follower::state(&config).context("mode gate follows the feed")?;
     let gate = Arc::new(GateFront::new(
         tokio::runtime::Handle::current(),
         Place::Address(address),
         config.docker_socket.clone(),
+        Arc::clone(state.enforced()),
         Arc::clone(&world.clock),
         shutdown.clone(),
     ));
@@ -99,6 +103,7 @@ pub async fn start(
         files: world.files.clone(),
         server: Arc::new(RemoteServer::new(url.clone(), Arc::clone(&world.clock))),
         front: Some(Arc::clone(&gate) as Arc<dyn Front>),
+        feed: Some(Arc::clone(&state)),
         token: token(world, data, admin).await?,
         host: Arc::new(RealHost),
         probe: Arc::new(RealProbe),
@@ -111,13 +116,16 @@ pub async fn start(
     let reconciler = Reconciler::begin(host).context("the host")?;
     let (end, ended) = watch::channel(false);
     let (sender, verdicts) = watch::channel(None);
-    let thread = run(reconciler, ended, sender)?;
+    tokio::spawn(feed::count_silence(Arc::clone(state.enforced())));
+    let cut = Arc::clone(&gate) as Arc<dyn Cut>;
+    let follower = follower::start(reconciler.world(), state, cut, ended.clone())?;
+    let threads = vec![run(reconciler, ended, sender)?, follower.thread];
     Ok(Agent {
         end,
         verdicts,
         shutdown,
         gate,
-        thread,
+        threads,
         place,
     })
 }
@@ -216,7 +224,8 @@ impl Agent {
         let _ = self.end.send(true);
         self.shutdown.cancel();
         self.gate.drained().await;
-        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        let join = move || self.threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
     }
 }
 

@@ -7,6 +7,7 @@ use x509_parser::prelude::X509Certificate;
 
 use super::{CHAIN_CERTS_MAX, Purpose};
 use crate::base::Timestamp;
+use crate::pki::Serial;
 
 /// Why a chain was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +49,16 @@ pub enum ChainError {
         not_before: Timestamp,
         /// The time it was checked at.
         now: Timestamp,
+    },
+    /// Revoked, as far as is known here.
+    #[error(
+        "certificate {serial} of {name} was revoked: ask whoever runs the server why; enrol again with a new join token (dockwarden client enroll)"
+    )]
+    Revoked {
+        /// Whose.
+        name: String,
+        /// Which.
+        serial: Serial,
     },
     /// The only root that could have signed it is outside its dates.
     #[error(

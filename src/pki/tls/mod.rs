@@ -20,7 +20,7 @@ use rustls::{CertificateError, ClientConfig, ServerConfig};
 use crate::base::Clock;
 
 pub use identity::{KeyPairError, TlsIdentity};
-pub use peer::{PeerVerifier, Recording};
+pub use peer::{PeerVerifier, Recording, RevocationCheck};
 pub use trust::{PinMismatch, Pins, PresentedCa, ServerTrust};
 
 /// Only HTTP/1.1: the gate.

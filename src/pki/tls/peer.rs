@@ -90,6 +90,7 @@ fn alert(error: &ChainError) -> Error {
         }
         C::BadSignature { .. } => CertificateError::BadSignature,
         C::Malformed { .. } => CertificateError::BadEncoding,
+        C::Revoked { .. } => CertificateError::Revoked,
         other => CertificateError::Other(OtherError(Arc::new(other.clone()))),
     })
 }
@@ -138,11 +139,18 @@ impl ClientCertVerifier for PeerVerifier {
     }
 }
 
+/// Knows which certificates were revoked.
+pub trait RevocationCheck: std::fmt::Debug + Send + Sync {
+    /// Whether this peer's certificate was. Asked in the handshake: answer from memory.
+    fn is_revoked(&self, peer: &VerifiedPeer) -> bool;
+}
+
 /// A verifier for one connection that remembers what it decided, so that the chain is verified once and
 /// the peer used afterwards is the one that was verified.
 #[derive(Debug)]
 pub struct Recording {
     inner: Arc<PeerVerifier>,
+    revoked: Option<Arc<dyn RevocationCheck>>,
     outcome: OnceLock<Result<VerifiedPeer, ChainError>>,
 }
 
@@ -151,7 +159,28 @@ impl Recording {
     pub fn new(inner: Arc<PeerVerifier>) -> Self {
         Self {
             inner,
+            revoked: None,
             outcome: OnceLock::new(),
+        }
+    }
+
+    /// The same, and who is revoked is told so in the handshake.
+    #[must_use]
+    pub fn refusing(self, revoked: Arc<dyn RevocationCheck>) -> Self {
+        Self {
+            revoked: Some(revoked),
+            ..self
+        }
+    }
+
+    fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<VerifiedPeer, ChainError> {
+        let peer = self.inner.verify(chain)?;
+        match &self.revoked {
+            Some(revoked) if revoked.is_revoked(&peer) => Err(ChainError::Revoked {
+                name: peer.name().to_string(),
+                serial: peer.serial().clone(),
+            }),
+            _ => Ok(peer),
         }
     }
 
@@ -177,7 +206,7 @@ impl ClientCertVerifier for Recording {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let outcome = self.inner.verify(&collect(end_entity, intermediates));
+        let outcome = self.verify(&collect(end_entity, intermediates));
         let answer = outcome
             .as_ref()
             .map(|_| ClientCertVerified::assertion())

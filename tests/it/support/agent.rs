@@ -423,6 +423,7 @@ impl Bench {
             files: self.files(),
             server: self.server.clone(),
             front: gate.then(|| self.front.clone() as Arc<dyn Front>),
+            feed: None,
             token: TokenSource {
                 given: self.has_token.then(|| SecretString::from(text)),
                 file: config.token_file.clone(),

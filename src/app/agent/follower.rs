@@ -1,0 +1,56 @@
+//! The follower of the revocation feed on a thread of its own: what it writes to the disk makes nobody wait.
+
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::agent::feed::{Cut, FeedState, Follower, Parts};
+use crate::agent::{Config, RemoteServer, World};
+use crate::model::{Enforced, Mode};
+
+/// What the follower of a host with this configuration shares with everybody; `None` in modes that enforce nothing.
+pub fn state(config: &Config) -> Option<Arc<FeedState>> {
+    let enforced = Enforced::new(config.patience);
+    (config.mode == Mode::Gate).then(|| Arc::new(FeedState::new(Arc::new(enforced))))
+}
+
+/// A running follower.
+pub struct RunningFollower {
+    /// Its thread.
+    pub thread: std::thread::JoinHandle<()>,
+    /// Resolves when the thread is over, however it ended.
+    pub ended: oneshot::Receiver<()>,
+}
+
+/// Reads what is known, so that it is enforced when this returns, and begins to follow. `world` holds the lock on the
+/// state directory.
+pub fn start(
+    world: &World,
+    state: Arc<FeedState>,
+    cut: Arc<dyn Cut>,
+    end: watch::Receiver<bool>,
+) -> anyhow::Result<RunningFollower> {
+    let follower = Follower::begin(Parts {
+        server: Arc::new(RemoteServer::new(
+            world.config.server.clone(),
+            Arc::clone(&world.clock),
+        )),
+        files: world.files.clone(),
+        state_directory: world.config.state.clone(),
+        versions: world.versions(),
+        state,
+        cut,
+        clock: Arc::clone(&world.clock),
+        random: Arc::clone(&world.random),
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (over, ended) = oneshot::channel();
+    let work = move || {
+        let _over = over;
+        runtime.block_on(follower.run(end));
+    };
+    let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(work)?;
+    Ok(RunningFollower { thread, ended })
+}
