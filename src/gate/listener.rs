@@ -23,8 +23,8 @@ use super::roles::Judge;
 use super::shared::{Limits, Shared};
 use super::upstream::Upstream;
 use crate::base::{Clock, Timestamp};
-use crate::model::role::RolesInForce;
 use crate::model::Enforced;
+use crate::model::role::RolesInForce;
 
 /// Connections the kernel keeps for us while we are busy.
 const BACKLOG: u32 = 1024;

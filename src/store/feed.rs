@@ -11,8 +11,8 @@ use crate::model::audit::Actor;
 use crate::model::{Change, FeedApplied, FeedOrigin, IssuerKind, Revocation};
 use crate::pki::{IdentityName, RevocationReason, Serial};
 
-/// How far the feed's numbers jump when the server goes on from a backup: further than any server gets between a
-/// backup and its restoration.
+/// How far the feed's numbers jump at least when the server goes on from a backup: further than any server gets between a
+/// backup and its restoration. They jump to the clock's milliseconds where that is further.
 pub const FEED_JUMP: u64 = 1_000_000;
 /// How far the numbers of CRLs jump then. They follow the clock in milliseconds, so this is 11 days.
 pub const CRL_JUMP: u64 = 1_000_000_000;

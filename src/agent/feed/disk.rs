@@ -86,6 +86,7 @@ impl Kept {
     pub fn open(files: Files, directory: PathBuf, now: Timestamp) -> Result<(Self, Timestamp), FileError> {
         files.private_directory(&directory)?;
         files.clean_temporaries(&directory)?;
+        settle(&files, &directory)?;
         let mut kept = Self {
             files,
             directory,
@@ -129,7 +130,7 @@ impl Kept {
                 }
                 self.files.remove(&self.directory.join(JOURNAL))?;
                 self.known = KnownRevocations::at(0, Vec::new(), set);
-                self.write_snapshot()?;
+                self.write_snapshot(&self.known)?;
                 Ok(false)
             }
         }
@@ -193,6 +194,16 @@ impl Kept {
         self.snapshot = None;
     }
 
+    /// What was known of valid certificates that the snapshot, now whole, does not tell: the server has lost it.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn missing(&self, now: Timestamp) -> Result<Vec<FeedChange>, FileError> {
+        self.snapshot
+            .as_ref()
+            .map_or(Ok(Vec::new()), |renewed| renewed.missing(now))
+    }
+
     /// The snapshot's end: from now on everything up to `place` is known, and what was known before. `set` is both.
     ///
     /// # Errors
@@ -204,11 +215,12 @@ impl Kept {
         self.journal = None;
         // The old journal must not be read after a snapshot with a lower number: it would look like a gap. So the old
         // number's snapshot takes the journal in, the journal goes, and then the new snapshot comes.
-        self.write_snapshot()?;
+        self.write_snapshot(&self.known)?;
         self.files.remove(&self.directory.join(JOURNAL))?;
-        self.known = KnownRevocations::at(place.number, place.stamp(), set);
-        self.write_snapshot()?;
-        Ok(self.begin_journal()?)
+        let known = KnownRevocations::at(place.number, place.stamp(), set);
+        self.write_snapshot(&known)?;
+        self.known = known;
+        Ok(self.new_journal()?)
     }
 
     /// What is to be given back to a server of this feed that knows everything up to `have`.
@@ -220,7 +232,12 @@ impl Kept {
     }
 
     fn begin_journal(&mut self) -> Result<(), FileError> {
-        self.write_snapshot()?;
+        self.write_snapshot(&self.known)?;
+        self.new_journal()
+    }
+
+    /// After a snapshot of what is known was written.
+    fn new_journal(&mut self) -> Result<(), FileError> {
         let (journal, header) = Journal::begin(self.known.number());
         self.files
             .write(&self.directory.join(JOURNAL), &header, Access::Private)?;
@@ -229,8 +246,8 @@ impl Kept {
         Ok(())
     }
 
-    fn write_snapshot(&self) -> Result<(), FileError> {
-        let bytes = self.known.to_snapshot();
+    fn write_snapshot(&self, known: &KnownRevocations) -> Result<(), FileError> {
+        let bytes = known.to_snapshot();
         self.files
             .write(&self.directory.join(SNAPSHOT), &bytes, Access::Private)
     }
@@ -257,6 +274,14 @@ impl Kept {
     }
 }
 
+/// Brings to the disk what a killed process may have left on the way there: it is about to be relied on.
+fn settle(files: &Files, directory: &Path) -> Result<(), FileError> {
+    for name in files.list(directory)? {
+        files.append(&directory.join(name), &[])?;
+    }
+    files.sync_directory(directory)
+}
+
 const SNAPSHOT: &str = "known";
 const JOURNAL: &str = "known.journal";
 const CONTACT: &str = "contact";
@@ -269,7 +294,8 @@ pub fn revoked(change: &FeedChange) -> Option<(IssuerKind, &Serial)> {
     }
 }
 
-fn insert(set: &mut RevokedSet, change: &FeedChange) {
+/// Adds what a change revokes.
+pub(super) fn insert(set: &mut RevokedSet, change: &FeedChange) {
     if let Some((issuer, serial)) = revoked(change) {
         set.insert(key_of(issuer), serial);
     }

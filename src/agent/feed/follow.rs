@@ -25,7 +25,9 @@ const RETRY_CAP: Duration = Duration::from_secs(30);
 /// How long to wait for a certificate, before it is looked for again.
 const NO_CERTIFICATE_WAIT: Duration = Duration::from_millis(500);
 /// Turns without a wait, one after the other: another feed, then giving back, then a snapshot.
-const TURNS_MAX: u32 = 4;
+const TURNS_MAX: u32 = 6;
+/// What a server does not want is not given back more often than this.
+const GIVEN_MAX: u32 = 2;
 /// How long to wait after an acknowledgement did not arrive.
 const ACKNOWLEDGE_RETRY: Duration = Duration::from_secs(2);
 /// When the server was heard of is written down so often at most.
@@ -65,9 +67,22 @@ pub struct Follower {
     random: Arc<dyn Random>,
     /// What is known does not fit what the server says: everything is asked for.
     anew: bool,
+    /// How often what a snapshot does not tell was given back, one time after the other.
+    given: u32,
     /// Whether the server was heard of since the last failure.
     heard: bool,
     contact_kept: Timestamp,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// As it should: the next one goes on from another place.
+    Again,
+    /// It broke off, or could not be made; the state says why.
+    Failed,
+    /// This host has not joined yet.
+    NoCertificate,
 }
 
 /// What a follower works with.
@@ -109,6 +124,7 @@ impl Follower {
             clock: parts.clock,
             random: parts.random,
             anew: false,
+            given: 0,
             heard: false,
             contact_kept: contact,
         })
@@ -119,28 +135,37 @@ impl Follower {
         let mut backoff = Backoff::new(RETRY_FLOOR, RETRY_CAP);
         let mut turns = 0;
         loop {
-            let outcome = tokio::select! {
-                outcome = self.follow() => outcome,
+            let turn = tokio::select! {
+                turn = self.turn() => turn,
                 _ = end.wait_for(|end| *end) => return,
             };
-            self.state.enforced().lost(self.clock.now());
             if std::mem::take(&mut self.heard) {
                 backoff.reset();
                 turns = 0;
             }
             turns += 1;
-            let wait = match outcome {
-                Ok(()) if turns < TURNS_MAX => continue,
-                Ok(()) => backoff.next_delay(&*self.random),
-                Err(FollowError::NoCertificate) => NO_CERTIFICATE_WAIT,
-                Err(error) => {
-                    self.failed(&error);
-                    backoff.next_delay(&*self.random)
-                }
+            let wait = match turn {
+                Turn::Again if turns < TURNS_MAX => continue,
+                Turn::NoCertificate => NO_CERTIFICATE_WAIT,
+                Turn::Again | Turn::Failed => backoff.next_delay(&*self.random),
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 _ = end.wait_for(|end| *end) => return,
+            }
+        }
+    }
+
+    /// One connection to its end.
+    pub async fn turn(&mut self) -> Turn {
+        let outcome = self.follow().await;
+        self.enforced().lost(self.clock.now());
+        match outcome {
+            Ok(()) => Turn::Again,
+            Err(FollowError::NoCertificate) => Turn::NoCertificate,
+            Err(error) => {
+                self.failed(&error);
+                Turn::Failed
             }
         }
     }
@@ -160,6 +185,7 @@ impl Follower {
     /// One connection. `Ok`: come again at once.
     async fn follow(&mut self) -> Result<(), FollowError> {
         let pair = self.pair()?;
+        self.note();
         let place = self.kept.place().filter(|_| !self.anew);
         let position = place.and_then(|place| place.position());
         let mut feed = self.server.follow(&pair, position.as_ref()).await?;
@@ -208,7 +234,11 @@ impl Follower {
                 FeedEvent::Hello(_) => return Err(FollowError::Nonsense("hello twice")),
                 FeedEvent::Heartbeat(heartbeat) => self.heartbeat(heartbeat.head)?,
                 FeedEvent::Lost(lost) => return self.give_back(pair, hello.feed, lost.have).await,
-                FeedEvent::Snapshot(part) => self.take_part(hello.feed, part)?,
+                FeedEvent::Snapshot(part) => {
+                    if self.take_part(pair, hello.feed, part).await? {
+                        return Ok(());
+                    }
+                }
                 FeedEvent::Change(change) => {
                     let mut batch = vec![*change];
                     pending = more(feed, &mut batch);
@@ -250,10 +280,20 @@ impl Follower {
         }
     }
 
-    fn take_part(&mut self, feed: Id, part: FeedSnapshot) -> Result<(), FollowError> {
+    /// Whether to come again, because the server has lost what is known here.
+    async fn take_part(&mut self, pair: &Pair, feed: Id, part: FeedSnapshot) -> Result<bool, FollowError> {
         self.enforce(&part.changes);
         self.kept.add_part(feed, &part.changes)?;
         if part.last {
+            // The place of this snapshot must not be kept: it would say that nothing beyond it is known here.
+            let missing = self.kept.missing(self.clock.now())?;
+            if !missing.is_empty() && self.given < GIVEN_MAX {
+                self.given += 1;
+                self.give(pair, feed, missing).await?;
+                self.anew = true;
+                return Ok(true);
+            }
+            self.given = 0;
             let place = Place {
                 feed,
                 number: part.at,
@@ -265,7 +305,7 @@ impl Follower {
             self.share();
         }
         self.note();
-        Ok(())
+        Ok(false)
     }
 
     fn enforced(&self) -> &Arc<Enforced> {
@@ -339,8 +379,13 @@ impl Follower {
 
     async fn give_back(&mut self, pair: &Pair, feed: Id, have: u64) -> Result<(), FollowError> {
         let lost = self.kept.after(feed, have)?;
+        self.give(pair, feed, lost).await?;
+        self.anew = true;
+        Ok(())
+    }
+
+    async fn give(&mut self, pair: &Pair, feed: Id, lost: Vec<FeedChange>) -> Result<(), FollowError> {
         tracing::warn!(
-            have,
             revocations = lost.len(),
             "the server has lost what this host knows, as after a backup was restored: it is given back"
         );
@@ -365,7 +410,6 @@ impl Follower {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.anew = true;
         Ok(())
     }
 }

@@ -4,12 +4,14 @@
 //! A line is the first 8 hex digits of the SHA-256 of the JSON behind it, a space, and that JSON. A batch begins with an
 //! empty line, so that one that was torn by a crash spoils no other. Lines that do not check out are skipped.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::disk::insert;
 use crate::base::limits::FEED_FILE_BYTES_MAX;
 use crate::base::{Id, Timestamp, encoding};
+use crate::model::key_of;
+use crate::pki::RevokedSet;
 use crate::sys::{Access, FileError, Files};
 use crate::wire::feed::{FeedChange, FeedChangeKind};
 
@@ -63,7 +65,8 @@ impl Ledger {
             ledger: self.clone(),
             fresh,
             buffer: String::new(),
-            numbers: BTreeSet::new(),
+            held: Vec::new(),
+            told: RevokedSet::new(),
         })
     }
 }
@@ -89,13 +92,16 @@ pub struct Renewed {
     ledger: Ledger,
     fresh: PathBuf,
     buffer: String,
-    numbers: BTreeSet<u64>,
+    /// What it holds. By number and seal: a number may have been given out for two things.
+    held: Vec<(u64, [u8; 16])>,
+    told: RevokedSet,
 }
 
 impl Renewed {
     /// Adds a part.
     pub fn add(&mut self, changes: &[FeedChange]) -> Result<(), FileError> {
-        self.numbers.extend(changes.iter().map(|change| change.number));
+        self.held.extend(changes.iter().map(key));
+        changes.iter().for_each(|change| insert(&mut self.told, change));
         self.buffer.push_str(&lines(changes));
         match self.buffer.len() > BUFFER_BYTES {
             true => self.flush(),
@@ -105,21 +111,39 @@ impl Renewed {
 
     /// How many changes it holds.
     pub fn len(&self) -> usize {
-        self.numbers.len()
+        self.held.len()
+    }
+
+    /// What the old one holds of certificates that are still valid, and the server has not told.
+    pub fn missing(&self, now: Timestamp) -> Result<Vec<FeedChange>, FileError> {
+        let mut missing = self.ledger.after(0)?;
+        missing.retain(|change| match &change.kind {
+            FeedChangeKind::Revoked(revoked) => {
+                let told = self.told.contains(key_of(revoked.issuer), &revoked.serial);
+                !told && revoked.not_after > now
+            }
+            _ => false,
+        });
+        Ok(missing)
     }
 
     /// Adds what the old one holds besides, and puts it in its place.
     pub fn finish(mut self, now: Timestamp) -> Result<(), FileError> {
         let old = self.ledger.read()?;
+        self.held.sort_unstable();
         let kept = old.lines().filter_map(parse).filter(|change| match &change.kind {
             FeedChangeKind::Revoked(revoked) => {
-                !self.numbers.contains(&change.number) && revoked.not_after + KEPT_AFTER_END > now
+                self.held.binary_search(&key(change)).is_err() && revoked.not_after + KEPT_AFTER_END > now
             }
             _ => false,
         });
         let kept: Vec<FeedChange> = kept.collect();
         self.buffer.push_str(&lines(&kept));
         self.flush()?;
+        // Nothing at all was revoked.
+        if !self.ledger.files.exists(&self.fresh) {
+            return Ok(());
+        }
         self.ledger.files.rename(&self.fresh, &self.ledger.path)
     }
 
@@ -128,6 +152,10 @@ impl Renewed {
         self.buffer.clear();
         Ok(())
     }
+}
+
+fn key(change: &FeedChange) -> (u64, [u8; 16]) {
+    (change.number, *change.seal.as_bytes())
 }
 
 fn append(files: &Files, path: &Path, lines: &str) -> Result<(), FileError> {

@@ -15,7 +15,7 @@ mod state;
 use async_trait::async_trait;
 
 pub use disk::{Kept, KeptError, Place};
-pub use follow::{Follower, Parts, count_silence};
+pub use follow::{Follower, Parts, Turn, count_silence};
 pub use metrics::source;
 pub use state::{FeedState, FeedView};
 
@@ -66,6 +66,3 @@ impl Cut for NothingOpen {
         0
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -146,6 +146,9 @@ impl State {
         let from = self.head.feed;
         // Further than a file can count is not reached by any number of restorations.
         let number = from.max(highest).saturating_add(FEED_JUMP).min(i64::MAX as u64);
+        // Two restorations of one backup, with what hosts gave back in between, must not number alike: who followed
+        // the first would miss what only the second knows.
+        let number = number.max(u64::try_from(now.as_millis()).unwrap_or(0));
         self.announce(number, now, ChangeKind::Restored);
         for (issuer, slot) in &mut self.crls {
             slot.number = slot.number.saturating_add(CRL_JUMP);

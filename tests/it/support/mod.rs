@@ -4,6 +4,7 @@ pub mod agent;
 pub mod desk;
 pub mod dockerd;
 pub mod engine;
+pub mod feed;
 pub mod gate;
 pub mod metrics;
 pub mod peer;
