@@ -331,8 +331,6 @@ fn refuse_other_modes(mode: Mode, raw: &RawConfig) -> Result<(), ConfigError> {
     let strangers = [
         ("hook", Mode::Files, raw.hook.is_some()),
         ("dial", Mode::Files, raw.dial.is_some()),
-        ("on_stale", Mode::Gate, raw.on_stale.is_some()),
-        ("max_staleness", Mode::Gate, raw.max_staleness.is_some()),
         ("[daemon]", Mode::Daemon, raw.daemon.is_some()),
     ];
     match strangers.into_iter().find(|(_, home, set)| *set && *home != mode) {
