@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Reconciler;
+use super::feed::Place;
 use super::reconcile::Verdict;
 use crate::base::limits::DRAIN_TIMEOUT;
 use crate::sys::Files;
 
-/// How often the files in use are looked at between two passes.
+/// How often the files in use and the feed are looked at between two passes.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A running controller.
@@ -19,9 +20,14 @@ pub struct Controller {
     end: watch::Receiver<bool>,
 }
 
-/// What the files in use looked like: where the link leads, and what the leaf is.
+/// What is looked at between passes: where the link to the files in use leads, what the leaf is; how far the feed was
+/// followed, and whether it is.
 #[derive(Debug, PartialEq, Eq)]
-struct Glance(Option<PathBuf>, Option<Vec<u8>>);
+struct Glance {
+    link: Option<PathBuf>,
+    leaf: Option<Vec<u8>>,
+    feed: Option<(Option<Place>, bool, bool)>,
+}
 
 impl Controller {
     /// Ends when `end` becomes true, or its sender is dropped.
@@ -68,10 +74,15 @@ impl Controller {
         let current = world.versions().current_directory();
         let files: &Files = &world.files;
         let leaf = current.join(super::pair::CERTIFICATE_FILE);
-        Glance(
-            files.disk().read_link(&current).ok(),
-            files.disk().read(&leaf, crate::base::limits::PEM_BYTES_MAX).ok(),
-        )
+        let feed = world.feed.as_ref().map(|feed| {
+            let stale = feed.enforced().stale_since(world.clock.now()).is_some();
+            (feed.view().place, feed.enforced().is_following(), stale)
+        });
+        Glance {
+            link: files.disk().read_link(&current).ok(),
+            leaf: files.disk().read(&leaf, crate::base::limits::PEM_BYTES_MAX).ok(),
+            feed,
+        }
     }
 }
 
