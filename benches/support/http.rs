@@ -99,6 +99,34 @@ impl Connection {
         }
     }
 
+    /// Sends a request and reads its answer, however large, without keeping it: the length of its body.
+    pub async fn download(&mut self, request: &[u8]) -> anyhow::Result<usize> {
+        self.stream.write_all(request).await?;
+        self.stream.flush().await?;
+        let mut buffer = vec![0; 256 * 1024];
+        let (mut head_bytes, mut received) = (Vec::new(), 0);
+        let (end, length) = loop {
+            let read = self.stream.read(&mut buffer).await?;
+            ensure!(read > 0, "the server closed the connection");
+            head_bytes.extend_from_slice(&buffer[..read]);
+            if let Some(end) = head_bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                let (status, length) = head(&head_bytes[..end])?;
+                ensure!(status == 200, "status {status}");
+                break (end + 4, length);
+            }
+        };
+        received += head_bytes.len() - end;
+        while received < length {
+            let read = self.stream.read(&mut buffer).await?;
+            ensure!(
+                read > 0,
+                "the server closed the connection after {received} bytes"
+            );
+            received += read;
+        }
+        Ok(received)
+    }
+
     /// Ends it in order.
     pub async fn close(mut self) {
         let _ = self.stream.shutdown().await;

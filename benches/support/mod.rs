@@ -32,6 +32,8 @@ pub fn directory() -> anyhow::Result<tempfile::TempDir> {
 /// A program that is ended with the bench, however that ends.
 pub struct Running {
     child: Child,
+    /// Whether it has children of its own to end.
+    ends_others: bool,
     /// From its start to `READY=1`.
     pub ready_after: Duration,
 }
@@ -56,6 +58,7 @@ impl Running {
                 .stderr(std::fs::File::create(&log)?)
                 .spawn()
                 .with_context(|| path.to_owned())?,
+            ends_others: false,
             ready_after: Duration::ZERO,
         };
         let mut message = [0; 1024];
@@ -73,6 +76,37 @@ impl Running {
             }
         }
         bail!("{arguments:?} is not ready after {PATIENCE:?}: {}", tail(&log))
+    }
+
+    /// Starts a program of somebody else, and waits until `is_ready`.
+    pub fn start_other(
+        path: &str,
+        scratch: &Path,
+        arguments: &[&str],
+        is_ready: impl Fn() -> bool,
+    ) -> anyhow::Result<Self> {
+        let log = scratch.join(format!("{}.log", path.replace('/', "-")));
+        let began = clock();
+        let mut running = Self {
+            child: program(path, scratch, arguments)
+                .stdout(Stdio::null())
+                .stderr(std::fs::File::create(&log)?)
+                .spawn()
+                .with_context(|| path.to_owned())?,
+            ends_others: true,
+            ready_after: Duration::ZERO,
+        };
+        while began.elapsed() < PATIENCE {
+            if is_ready() {
+                running.ready_after = began.elapsed();
+                return Ok(running);
+            }
+            if let Some(status) = running.child.try_wait()? {
+                bail!("{path} ended ({status}): {}", tail(&log));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("{path} is not ready after {PATIENCE:?}: {}", tail(&log))
     }
 
     /// Processor time it has used, in user and in kernel mode.
@@ -115,7 +149,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = match self.ends_others {
+            true => rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(Into::into),
+            false => self.child.kill(),
+        };
         let _ = self.child.wait();
     }
 }

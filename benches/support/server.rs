@@ -71,6 +71,11 @@ impl Place {
         Ok(std::fs::read_to_string(self.data.join("ca/root.pem"))?)
     }
 
+    /// The administrator's directory: `cert.pem`, `key.pem`.
+    pub fn admin(&self) -> PathBuf {
+        self.data.join("admin")
+    }
+
     /// The database's file.
     pub fn database(&self) -> PathBuf {
         self.data.join("dockwarden.db")
@@ -92,7 +97,7 @@ impl Place {
             replace: false,
             reason: "bench".to_owned(),
         };
-        let admin = Target::new(self.address, &self.ca()?, Some(&self.data.join("admin")))?;
+        let admin = Target::new(self.address, &self.ca()?, Some(&self.admin()))?;
         let (status, body) = admin
             .call(&post("/v1/tokens", &serde_json::to_string(&request)?))
             .await?;
