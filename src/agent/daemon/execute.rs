@@ -94,12 +94,19 @@ fn arranged(world: &World, facts: &DaemonFacts, directory: &Path) -> Result<Arra
 }
 
 async fn validate(world: &World, version: u64) -> Result<(), StepError> {
-    let daemon = world.dockerd()?;
-    let facts = daemon.look().await;
+    let facts = world.dockerd()?.look().await;
     let arranged = arranged(world, &facts, &world.versions().directory(version))?;
+    validate_apart(world, &facts, &arranged).await
+}
+
+/// Asks about a copy of the configuration as it is to be.
+async fn validate_apart(world: &World, facts: &DaemonFacts, arranged: &Arrangement) -> Result<(), StepError> {
     let candidate = world.records().directory().join(CANDIDATE);
     world.files.write(&candidate, &arranged.config, Access::Private)?;
-    let answer = daemon.validate(&facts, &arranged, candidate.clone()).await;
+    let answer = world
+        .dockerd()?
+        .validate(facts, arranged, candidate.clone())
+        .await;
     world.files.remove(&candidate)?;
     answer.map_err(StepError::Invalid)
 }
@@ -188,10 +195,14 @@ async fn restart(world: &World) -> Result<(), StepError> {
         if let Some(change) = arranged.changes.first() {
             return Err(StepError::ChangedMeanwhile(change.path.clone()));
         }
-        let checked = daemon
-            .validate(&facts, &arranged, arranged.config_path.clone())
-            .await;
-        checked.map_err(StepError::Invalid)?;
+        if facts.config_file.contents.is_none() && !facts.config_file.named_by_flag {
+            // It is asked about by name, and would miss it then; without a name it does not.
+            validate_apart(world, &facts, &arranged).await?;
+        } else {
+            let path = arranged.config_path.clone();
+            let checked = daemon.validate(&facts, &arranged, path).await;
+            checked.map_err(StepError::Invalid)?;
+        }
     }
     if !down && loses_containers(&attempt(world)?, &facts) {
         return Err(StepError::ChangedMeanwhile(facts.config_file.path));

@@ -515,6 +515,10 @@ impl Dockerd for SimDockerd {
         }
         let swarm = self.state().swarm;
         let candidate = candidate.to_str();
+        if let Some(path) = candidate.filter(|path| self.read(path).is_none()) {
+            // It is named by a flag.
+            return Err(format!("open {path}: no such file or directory"));
+        }
         startup::check(&arranged.argv, candidate, &|path| self.read(path), swarm).map(|_| ())
     }
 
