@@ -1,6 +1,6 @@
 //! Text forms of bytes: lower-case base32 and hex, and the one hash.
 
-use data_encoding::{BASE32_NOPAD, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER_PERMISSIVE};
 
 /// SHA-256 (FIPS 180-4).
 pub fn sha256(data: &[u8]) -> [u8; 32] {
@@ -35,6 +35,11 @@ pub fn base32_decode(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok()
+}
+
+/// Reads base64 with padding (RFC 4648 §4); `None` for anything else.
+pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.as_bytes()).ok()
 }
 
 #[cfg(test)]

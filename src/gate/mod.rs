@@ -10,6 +10,7 @@
 //! reads the CA, and keeps no state on disk.
 
 mod access;
+pub mod authz;
 mod connection;
 mod denial;
 mod framing;

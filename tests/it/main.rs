@@ -19,6 +19,7 @@ mod deploy_samples;
 mod doctor;
 mod foreign_readers;
 mod gate_access;
+mod gate_authz;
 mod gate_requests;
 mod gate_revoked;
 mod gate_roles;
