@@ -36,7 +36,7 @@ examine() {
             contains "as critical" "exit 3" "$said"
             ;;
         lab-now)
-            cp -r "$REPO"/tests/last-metre/matrix/*-json-tls-without-verify/root/. "$(host_root "$name")/"
+            (cd "$REPO"/tests/last-metre/matrix/*-json-tls-without-verify/root && cp -r . "$(host_root "$name")/")
             on_host "$name" sh -e <"$(echo "$REPO"/tests/last-metre/matrix/*-json-tls-without-verify/setup)"
             # Without the last key a dockerd from 23.0 on asks for certificates all the same.
             echo '{"tls": true, "tlscert": "/srv/pki/cert.pem", "tlskey": "/srv/pki/key.pem", "tlsverify": false}' \
