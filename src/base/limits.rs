@@ -103,6 +103,12 @@ pub const APPLIED_MISSING_MAX: u32 = 100;
 pub const APPLIED_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How often it is looked at who has applied a number, at most.
 pub const APPLIED_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Roles that somebody wrote.
+pub const ROLES_MAX: usize = 1000;
+/// Bindings of clients to roles.
+pub const BINDINGS_MAX: usize = 20_000;
+/// What one host is told of who may do what, bytes: below the largest event that a follower reads.
+pub const HOST_ROLES_BYTES_MAX: usize = 768 * 1024;
 /// Revocations read at once for a CRL.
 pub const CRL_PAGE: u32 = 5000;
 /// A CRL with no more entries is held against the whole table each time; a larger one once an hour.

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::feed::{Given, Regain, RevokeOrder};
+use super::roles::{RoleChange, RoleOrder};
 use super::{Enrollment, Renewal};
 use crate::base::{Id, Timestamp, encoding};
 use crate::model::audit::{Actor, Event};
 use crate::model::enrollment::{PendingRequest, RequestState};
+use crate::model::role::BindingKey;
 use crate::model::{Certificate, IdentityKind, Revocation, Token, TokenProblem};
 use crate::pki::IdentityName;
 
@@ -221,6 +223,46 @@ pub fn restored(actor: Actor, from: u64, to: u64, now: Timestamp) -> Event {
 /// `feed.settle`
 pub fn settled(actor: Actor, number: u64, now: Timestamp) -> Event {
     event(now, actor, "feed.settle", number.to_string(), None, Detail::new())
+}
+
+/// `role.put`, `role.remove`, `role.bind`, `role.unbind`
+pub fn role_changed(order: &RoleOrder) -> Event {
+    let (action, subject, detail) = match &order.change {
+        RoleChange::Put { role, .. } => {
+            let mut detail = Detail::from([("allow", role.spec.allow.join(" "))]);
+            if !role.spec.deny.is_empty() {
+                detail.insert("deny", role.spec.deny.join(" "));
+            }
+            if let Some(rules) = &role.spec.rules {
+                let rules = serde_json::to_string(rules).expect("lists of strings are always JSON");
+                detail.insert("rules", rules);
+            }
+            ("role.put", role.name.to_string(), detail)
+        }
+        RoleChange::Remove(name) => ("role.remove", name.to_string(), Detail::new()),
+        RoleChange::Bind(binding) => (
+            "role.bind",
+            binding.client.to_string(),
+            about_binding(&binding.key()),
+        ),
+        RoleChange::Unbind(key) => ("role.unbind", key.client.to_string(), about_binding(key)),
+    };
+    event(
+        order.now,
+        order.actor.clone(),
+        action,
+        subject,
+        order.source,
+        detail,
+    )
+}
+
+fn about_binding(key: &BindingKey) -> Detail {
+    let mut detail = Detail::from([("role", key.role.to_string())]);
+    if !key.hosts.is_empty() {
+        detail.insert("hosts", key.hosts.clone());
+    }
+    detail
 }
 
 fn about_revocation(revocation: &Revocation) -> Detail {

@@ -2,6 +2,7 @@
 //! Decides and pages like the others; the conformance suite holds them to it.
 
 mod feed;
+mod roles;
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
@@ -29,6 +30,7 @@ use crate::pki::{IdentityName, Serial};
 pub struct MemoryStore {
     inner: Mutex<Inner>,
     feed: watch::Sender<u64>,
+    roles: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -51,11 +53,15 @@ impl MemoryStore {
     fn run(&self, op: &Op) -> Result<Answer, StoreError> {
         let mut inner = self.lock();
         let outcome = inner.state.apply(op);
+        let changes_roles = inner.state.changes_roles();
         let (records, feed) = inner.state.changes.take_logs();
         inner.log.extend(records);
         if !feed.is_empty() {
             inner.feed.extend(feed);
             self.feed.send_replace(inner.state.head.feed);
+        }
+        if changes_roles {
+            self.roles.send_modify(|count| *count += 1);
         }
         outcome
     }

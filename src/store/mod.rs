@@ -13,6 +13,7 @@ mod events;
 mod feed;
 pub mod memory;
 mod op;
+mod roles;
 pub mod sqlite;
 mod state;
 
@@ -20,6 +21,7 @@ pub use feed::{
     Acknowledgement, CRL_JUMP, CrlSlot, FEED_JUMP, FeedHead, FeedStore, Given, HostProgress, Progress,
     ProgressQuery, Regain, Regained, RevocationRange, RevokeOrder, RevokeTarget, Shown, Withdrawn,
 };
+pub use roles::{RoleChange, RoleChanged, RoleOrder, RoleStore};
 use std::collections::BTreeMap;
 
 use std::net::IpAddr;
@@ -189,7 +191,7 @@ fn canonical_name(text: &str) -> String {
 
 /// What the server remembers.
 #[async_trait]
-pub trait Store: FeedStore {
+pub trait Store: FeedStore + RoleStore {
     // Transactions.
 
     /// `token.create`: stores a new token.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::feed::{Acknowledgement, CrlSlot, Regain, Regained, RevokeOrder, Withdrawn};
+use super::roles::{RoleChanged, RoleOrder};
 use super::{Enrolled, Enrollment, HostStatus, Renewal, Renewed, StoreError};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event};
@@ -91,6 +92,8 @@ pub enum Op {
     },
     /// `feed.origin`
     Origin(Box<FeedOrigin>),
+    /// `role.put`, `role.remove`, `role.bind`, `role.unbind`
+    Roles(Box<RoleOrder>),
     /// Changes nothing: asks whether a transaction can be made at all.
     Probe,
 }
@@ -120,6 +123,8 @@ pub enum Answer {
     Crl(CrlSlot),
     /// To [`Op::Origin`].
     Origin(Box<FeedOrigin>),
+    /// To [`Op::Roles`].
+    Roles(RoleChanged),
 }
 
 /// An answer, or why the operation could not be done.
@@ -142,6 +147,8 @@ macro_rules! answer {
 
 impl Answer {
     answer! {
+        /// The answer to [`Op::Roles`].
+        roles: Roles => RoleChanged;
         /// The answer to [`Op::DeleteToken`].
         deleted: Deleted => bool;
         /// The answer to [`Op::Enroll`].

@@ -11,6 +11,7 @@ mod model;
 mod renewing;
 mod requests;
 mod revoking;
+mod roles;
 mod tokens;
 
 use std::sync::Arc;

@@ -9,9 +9,11 @@ use sqlx::{Arguments as _, SqliteConnection};
 
 use super::super::feed::{CrlSlot, RevokeOrder, RevokeTarget};
 use super::super::op::Op;
+use super::super::roles::RoleChange;
 use super::super::state::{Head, Key, Row, State, host_names};
 use super::super::{Enrollment, Renewal};
 use super::failure::Failure;
+use super::roles;
 use super::rows::{self, Columns};
 use super::sql;
 use crate::base::{Id, Timestamp, encoding::hex};
@@ -40,6 +42,9 @@ struct Wanted {
     crls: bool,
     unsettled: bool,
     origin: bool,
+    roles: bool,
+    /// Roles that are to be removed.
+    removed: BTreeSet<String>,
     earliest: Option<Timestamp>,
 }
 
@@ -86,7 +91,22 @@ impl Wanted {
             Op::Restored { .. } | Op::ReserveCrl { .. } => self.crls = true,
             Op::Settle { .. } => self.unsettled = true,
             Op::Origin(_) => self.origin = true,
+            Op::Roles(order) => self.add_roles(&order.change),
         }
+    }
+
+    fn add_roles(&mut self, change: &RoleChange) {
+        self.roles = true;
+        let client = match change {
+            RoleChange::Put { .. } => return,
+            RoleChange::Remove(name) => {
+                self.removed.insert(name.to_string());
+                return;
+            }
+            RoleChange::Bind(binding) => &binding.client,
+            RoleChange::Unbind(key) => &key.client,
+        };
+        self.names.insert((IdentityKind::Client, client.clone()));
     }
 
     fn add_revocation(&mut self, order: &RevokeOrder) {
@@ -143,6 +163,9 @@ pub async fn load<'a>(
     load_identities(connection, &wanted, &mut state).await?;
     load_requests(connection, &wanted, &mut state).await?;
     load_feed(connection, &wanted, &mut state).await?;
+    if wanted.roles {
+        roles::load(connection, &wanted.removed, &mut state).await?;
+    }
     Ok(state)
 }
 

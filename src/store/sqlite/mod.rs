@@ -8,6 +8,7 @@ mod feed;
 mod load;
 mod open;
 mod read;
+mod roles;
 mod rows;
 mod save;
 mod sql;

@@ -10,6 +10,7 @@ use sqlx::SqliteConnection;
 use self::statements::{Values, insert, one, update};
 use super::super::state::{Row, State};
 use super::failure::Failure;
+use super::roles;
 use super::rows::{approval_text, json};
 use super::sql;
 use crate::base::encoding::hex;
@@ -24,6 +25,7 @@ pub async fn save(connection: &mut SqliteConnection, state: &State) -> Result<()
     save_requests(connection, state).await?;
     save_reports(connection, state).await?;
     feed::save(connection, state).await?;
+    roles::save(connection, state).await?;
     let records: Vec<_> = state.changes.records.iter().collect();
     insert(connection, sql::INSERT_AUDIT, 9, &records, |record, row| {
         row.add(record.seq as i64)?.add(record.at.as_millis())?;

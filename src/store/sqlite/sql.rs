@@ -176,6 +176,23 @@ pub const PUT_CRL: &str = "INSERT INTO crl (issuer, number, feed) VALUES ($1, $2
      WHERE excluded.number > crl.number";
 pub const PUT_ORIGIN: &str = "INSERT INTO feed_origin (id, feed, key) VALUES (1, $1, $2)";
 pub const SETTLE: &str = "INSERT INTO feed_settled (number, at, settler) VALUES ($1, $2, $3)";
+pub const ROLES: &str = "SELECT name, spec, changed_at, changed_by FROM role ORDER BY name";
+pub const BINDINGS: &str =
+    "SELECT client, role, hosts, created_at, created_by FROM binding ORDER BY client, role, hosts";
+pub const TOKEN_ROLES: &str =
+    "SELECT name, role FROM identity WHERE role IS NOT NULL AND kind = 'client' ORDER BY name";
+pub const ROLE_HOLDER: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    " FROM identity AS i WHERE i.role = $1 LIMIT 1"
+);
+pub const PUT_ROLE: &str = "INSERT INTO role (name, spec, changed_at, changed_by) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, changed_at = excluded.changed_at, \
+       changed_by = excluded.changed_by";
+pub const REMOVE_ROLE: &str = "DELETE FROM role WHERE name = $1";
+pub const BIND: &str =
+    "INSERT INTO binding (client, role, hosts, created_at, created_by) VALUES ($1, $2, $3, $4, $5)";
+pub const UNBIND: &str = "DELETE FROM binding WHERE client = $1 AND role = $2 AND hosts = $3";
 pub const INSERT_AUDIT: &str =
     "INSERT INTO audit (seq, at, actor, action, subject, outcome, source, detail, hash) VALUES ";
 pub const PROBE: &str = "UPDATE probe SET count = count + 1";

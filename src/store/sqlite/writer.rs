@@ -38,6 +38,8 @@ pub struct Writer {
     doubtful: bool,
     /// The feed's newest number.
     feed: watch::Sender<u64>,
+    /// Counts changes of who may do what.
+    roles: watch::Sender<u64>,
 }
 
 impl Writer {
@@ -49,6 +51,7 @@ impl Writer {
             connection: Some(connection),
             doubtful: false,
             feed: watch::Sender::new(0),
+            roles: watch::Sender::new(0),
         }
     }
 
@@ -120,6 +123,9 @@ impl Writer {
         if !state.changes.feed.is_empty() {
             self.feed.send_replace(state.head.feed);
         }
+        if state.changes_roles() {
+            self.roles.send_modify(|count| *count += 1);
+        }
         Ok(outcomes)
     }
 
@@ -161,18 +167,20 @@ pub struct WriterHandle {
     place: PathBuf,
     queue: mpsc::Sender<Message>,
     feed: watch::Sender<u64>,
+    roles: watch::Sender<u64>,
 }
 
 impl WriterHandle {
     /// Starts the task.
     pub fn start(writer: Writer) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        let (place, feed) = (writer.place.clone(), writer.feed.clone());
+        let (place, feed, roles) = (writer.place.clone(), writer.feed.clone(), writer.roles.clone());
         tokio::spawn(writer.run(receiver));
         Self {
             place,
             queue: sender,
             feed,
+            roles,
         }
     }
 
@@ -190,6 +198,11 @@ impl WriterHandle {
     /// The feed's newest number, as it is committed.
     pub fn feed(&self) -> watch::Receiver<u64> {
         self.feed.subscribe()
+    }
+
+    /// Counts changes of who may do what, as they are committed.
+    pub fn roles(&self) -> watch::Receiver<u64> {
+        self.roles.subscribe()
     }
 
     /// The feed stood here when the database was opened.

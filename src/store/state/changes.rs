@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::roles::RoleChange;
 use crate::base::{Id, Timestamp};
 use crate::model::audit::Record;
 use crate::model::{Change, IssuerKind};
@@ -79,6 +80,8 @@ pub struct Changes {
     pub origin: bool,
     /// Restorations that were settled: number, time, by whom.
     pub settled: Vec<(u64, Timestamp, String)>,
+    /// What changed of roles and bindings, in order.
+    pub roles: Vec<RoleChange>,
     /// New numbers of the feed, in order.
     pub feed: Vec<Change>,
     /// New audit records, in order.
@@ -105,6 +108,7 @@ impl Changes {
         self.crls.clear();
         self.origin = false;
         self.settled.clear();
+        self.roles.clear();
         (std::mem::take(&mut self.records), std::mem::take(&mut self.feed))
     }
 }

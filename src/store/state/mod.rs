@@ -9,6 +9,7 @@ mod changes;
 mod enroll;
 mod feed;
 mod requests;
+mod roles;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use super::{HostStatus, StoreError};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Event, GENESIS, Record};
 use crate::model::enrollment::{PendingRequest, RequestState};
+use crate::model::role::{Binding, BindingKey, RoleName, StoredRole};
 use crate::model::{Certificate, FeedOrigin, Identity, IdentityKind, IssuerKind, Revocation, Token};
 use crate::pki::{IdentityName, Serial};
 
@@ -81,6 +83,8 @@ pub struct State {
     crls: BTreeMap<IssuerKind, CrlSlot>,
     origin: Option<FeedOrigin>,
     unsettled: Option<(u64, Timestamp)>,
+    roles: BTreeMap<RoleName, StoredRole>,
+    bindings: BTreeMap<BindingKey, Binding>,
 }
 
 /// Rows as they are in the database: nothing here counts as a change.
@@ -245,6 +249,7 @@ impl State {
             Op::Acknowledge(acknowledgement) => Ok(self.acknowledge(acknowledgement)),
             Op::ReserveCrl { issuer, now } => Ok(self.reserve_crl(*issuer, *now)),
             Op::Origin(candidate) => Ok(self.adopt_origin(candidate)),
+            Op::Roles(order) => Ok(self.change_roles(order)),
             Op::Probe => Ok(Answer::Done),
         }
     }
