@@ -13,6 +13,7 @@ mod output;
 mod pages;
 pub mod profile;
 mod revoke;
+mod role;
 mod text;
 mod token;
 mod world;
@@ -34,6 +35,9 @@ pub enum Command {
     /// People and CI jobs: enrol here, renew, docker contexts
     #[command(subcommand)]
     Client(client::Command),
+    /// What clients may do to Docker, and who may where
+    #[command(subcommand)]
+    Role(role::Command),
     /// Certificates that were issued
     #[command(subcommand)]
     Cert(cert::Command),
@@ -51,6 +55,7 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
         Command::Token(command) => token::run(command, world).await,
         Command::Host(command) => host::run(command, world).await,
         Command::Client(command) => client::run(command, world).await,
+        Command::Role(command) => role::run(command, world).await,
         Command::Cert(command) => cert::run(command, world).await,
         Command::Crl(command) => crl::run(command, world).await,
         Command::Audit(command) => audit::run(command, world).await,

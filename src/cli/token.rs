@@ -156,6 +156,9 @@ fn summary(token: &TokenView, now: crate::base::Timestamp) -> Vec<String> {
     if token.approval == Approval::Manual {
         lines.push("  each use waits for: dockwarden host approve".into());
     }
+    if token.profile == IdentityKind::Client && token.role.is_none() {
+        lines.push("  no --role: it may do nothing to Docker through a gate until somebody runs: dockwarden role bind NAME ROLE".into());
+    }
     lines.push(
         "  it is a secret and shown only this once; withdraw it with: dockwarden token rm ".to_owned()
             + &token.id.to_string(),

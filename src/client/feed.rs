@@ -13,9 +13,10 @@ use super::connection::{self, Connection};
 use super::query::with;
 use super::{Client, Error, RESPONSE_BYTES_MAX, ServerUrl};
 use crate::model::Position;
+use crate::model::role::HostRoles;
 use crate::wire::feed::{
-    EVENT_CHANGE, EVENT_HEARTBEAT, EVENT_HELLO, EVENT_LOST, EVENT_SNAPSHOT, EVENT_STREAM, FeedChange,
-    FeedHeartbeat, FeedHello, FeedLost, FeedQuery, FeedSnapshot,
+    EVENT_CHANGE, EVENT_HEARTBEAT, EVENT_HELLO, EVENT_LOST, EVENT_ROLES, EVENT_SNAPSHOT, EVENT_STREAM,
+    FeedChange, FeedHeartbeat, FeedHello, FeedLost, FeedQuery, FeedSnapshot,
 };
 
 /// The largest event that is read, bytes. The server's largest, a full part of a snapshot, is a quarter of it.
@@ -34,6 +35,8 @@ pub enum FeedEvent {
     Snapshot(FeedSnapshot),
     /// The server knows less than we do.
     Lost(FeedLost),
+    /// Who may do what on this host, from now on.
+    Roles(Box<HostRoles>),
     /// Nothing happened.
     Heartbeat(FeedHeartbeat),
 }
@@ -132,6 +135,7 @@ impl Feed {
             EVENT_CHANGE => FeedEvent::Change(Box::new(self.json(event)?)),
             EVENT_SNAPSHOT => FeedEvent::Snapshot(self.json(event)?),
             EVENT_LOST => FeedEvent::Lost(self.json(event)?),
+            EVENT_ROLES => FeedEvent::Roles(Box::new(self.json(event)?)),
             EVENT_HEARTBEAT => FeedEvent::Heartbeat(self.json(event)?),
             _ => return Ok(None),
         }))

@@ -10,10 +10,11 @@ use crate::base::Id;
 use crate::model::{FeedApplied, HostReport};
 use crate::pki::Serial;
 use crate::wire::{
-    Applied, AppliedQuery, AuditList, AuditQuery, CertificateDetail, CertificateList, CertificateQuery,
-    ClientList, CreatedToken, Decided, EnrollRequest, FeedKnown, FeedTaken, HostDetail, HostList, Issued,
-    PageQuery, Pending, RenewRequest, RequestList, RevokeRequest, RevokeShown, Revoked, Settled,
-    StatusAnswer, TokenList, TokenRequest, WhoAmI,
+    Applied, AppliedQuery, AuditList, AuditQuery, BindingList, BindingQuery, BindingRequest,
+    CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken, Decided, EnrollRequest,
+    FeedKnown, FeedTaken, HostDetail, HostList, Issued, PageQuery, Pending, RenewRequest, RequestList,
+    RevokeRequest, RevokeShown, Revoked, RoleList, RoleOutcome, RoleRequest, Settled, StatusAnswer,
+    TokenList, TokenRequest, WhoAmI,
 };
 
 /// The answer to an enrolment.
@@ -121,6 +122,38 @@ impl Client {
         self.call(Method::DELETE, &format!("/v1/tokens/{id}"), Bytes::new())
             .await
             .map(drop)
+    }
+
+    /// `GET /v1/roles`: all of them.
+    pub async fn roles(&self) -> Result<RoleList, Error> {
+        self.get("/v1/roles").await
+    }
+
+    /// `POST /v1/roles`.
+    pub async fn put_role(&self, request: &RoleRequest) -> Result<RoleOutcome, Error> {
+        self.send(Method::POST, "/v1/roles", request).await
+    }
+
+    /// `DELETE /v1/roles/{name}`.
+    pub async fn remove_role(&self, name: &str) -> Result<(), Error> {
+        let path = format!("/v1/roles/{}", segment(name));
+        self.call(Method::DELETE, &path, Bytes::new()).await.map(drop)
+    }
+
+    /// `GET /v1/bindings`: all of them.
+    pub async fn bindings(&self) -> Result<BindingList, Error> {
+        self.get("/v1/bindings").await
+    }
+
+    /// `POST /v1/bindings`. May be repeated.
+    pub async fn bind_role(&self, request: &BindingRequest) -> Result<RoleOutcome, Error> {
+        self.send(Method::POST, "/v1/bindings", request).await
+    }
+
+    /// `DELETE /v1/bindings`.
+    pub async fn unbind_role(&self, query: &BindingQuery) -> Result<(), Error> {
+        let path = with("/v1/bindings", query);
+        self.call(Method::DELETE, &path, Bytes::new()).await.map(drop)
     }
 
     /// `GET /v1/requests`: one page of enrolments that wait, oldest first.

@@ -10,7 +10,7 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use crate::pki::CsrError;
 use crate::service::{
     AccessError, AppliedError, CertificateError, EnrollError, FollowError, HostError, KnownError, NamesError,
-    RenewError, RequestError, RevokeError, ServiceError, TokenError,
+    RenewError, RequestError, RevokeError, RoleChangeError, ServiceError, TokenError,
 };
 use crate::wire::{Code, PROBLEM_JSON, Problem};
 
@@ -132,6 +132,22 @@ impl From<EnrollError> for ApiError {
             E::TooManyPending => answer.retry_after(Duration::from_secs(60)),
             E::Service(error) => error.into(),
             _ => answer,
+        }
+    }
+}
+
+impl From<RoleChangeError> for ApiError {
+    fn from(error: RoleChangeError) -> Self {
+        use RoleChangeError as E;
+        let code = match &error {
+            E::Role(_) | E::BuiltIn(_) => Code::BadRequest,
+            E::Exists(_) | E::InUse(_) | E::TooMany { .. } => Code::Conflict,
+            E::NoRole(_) | E::NoClient(_) | E::NoBinding { .. } => Code::NotFound,
+            E::Service(_) => Code::Internal,
+        };
+        match error {
+            E::Service(error) => error.into(),
+            error => Self::new(code, error.to_string()),
         }
     }
 }

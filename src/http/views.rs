@@ -1,5 +1,7 @@
 //! Values of the model as they stand on the wire.
 
+use std::collections::BTreeMap;
+
 use crate::base::encoding::{hex, sha256};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::Record;
@@ -8,10 +10,11 @@ use crate::model::{
     Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, Revocation, Serving, Token,
 };
 use crate::pki::pem;
-use crate::service::{Authority, HostSeen, Issuance, Progress, Sealed};
+use crate::service::{Authority, Bound, HostSeen, Issuance, Progress, RoleSeen, Sealed};
 use crate::wire::{
-    Applied, AuditView, CertificateDetail, CertificateView, ClientView, FeedChange, FeedChangeKind,
-    FeedRevoked, HostDetail, HostView, Issued, MissingHost, RequestView, RevokedView, TokenView,
+    Applied, AuditView, BindingView, CertificateDetail, CertificateView, ClientView, FeedChange,
+    FeedChangeKind, FeedRevoked, HostDetail, HostView, Issued, MissingHost, RequestView, RevokedView,
+    RoleView, TokenView,
 };
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
@@ -33,6 +36,38 @@ pub(super) fn issued(issuance: &Issuance, authority: &Authority) -> Issued {
         renew_after: certificate.renew_after,
         crl_url: issuer.urls().crl().map(str::to_owned),
         token_uses: issuance.token_uses,
+    }
+}
+
+pub(super) fn role(seen: &RoleSeen) -> RoleView {
+    let operations = seen.role.operations().names();
+    RoleView {
+        name: seen.role.name().to_string(),
+        built_in: seen.stored.is_none(),
+        role: seen.role.spec().clone(),
+        operations: operations.into_iter().map(str::to_owned).collect(),
+        bindings: seen.bindings,
+        changed_at: seen.stored.as_ref().map(|stored| stored.changed_at),
+        changed_by: seen.stored.as_ref().map(|stored| stored.changed_by.clone()),
+    }
+}
+
+pub(super) fn binding(bound: &Bound) -> BindingView {
+    match bound {
+        Bound::Binding(binding) => BindingView {
+            client: binding.client.to_string(),
+            role: binding.role.to_string(),
+            hosts: binding.hosts.pairs().clone(),
+            created_by: Some(binding.created_by.clone()),
+            created_at: Some(binding.created_at),
+        },
+        Bound::Token { client, role } => BindingView {
+            client: client.to_string(),
+            role: role.clone(),
+            hosts: BTreeMap::new(),
+            created_by: None,
+            created_at: None,
+        },
     }
 }
 

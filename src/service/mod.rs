@@ -18,6 +18,7 @@ mod own;
 mod renew;
 mod requests;
 mod revoke;
+mod roles;
 mod token_cache;
 mod tokens;
 
@@ -46,6 +47,7 @@ pub use own::{OWN_NAME, OwnCertificate, OwnError};
 pub use renew::RenewError;
 pub use requests::RequestError;
 pub use revoke::RevokeError;
+pub use roles::{Bound, RoleChangeError, RoleSeen};
 pub use tokens::{NewToken, TokenError};
 
 /// Label keys that start with this are the server's own; nobody else may set them.
@@ -74,6 +76,7 @@ pub struct Service {
     feed: feed::Feed,
     lists: crl::Lists,
     responders: ocsp::Responders,
+    roles: roles::Roles,
     metrics: metrics::Metrics,
 }
 
@@ -97,6 +100,7 @@ impl Service {
             feed: feed::Feed::default(),
             lists: crl::Lists::default(),
             responders: ocsp::Responders::default(),
+            roles: roles::Roles::default(),
             metrics: metrics::Metrics::default(),
         }
     }

@@ -9,6 +9,7 @@
 //! | `change` | [`FeedChange`] | if `previous` is the number applied last: apply, keep on disk, acknowledge; if `number` is not greater: skip; else reconnect |
 //! | `snapshot` | [`FeedSnapshot`] | adds its changes to what is known; with the part that is `last`, the number applied last becomes `at` |
 //! | `lost` | [`FeedLost`] | the server knows less: give back what is known after `have` by `POST /v1/feed/known`, come again without `after` |
+//! | `roles` | [`HostRoles`] | to hosts, after `hello` and whenever it changes: from the next request on this is who may do what here; what was said before counts no more. Not numbered: the last one counts |
 //! | `heartbeat` | [`FeedHeartbeat`] | everything up to `head` was sent: fresh as of now |
 //!
 //! Unknown events and unknown kinds of change are skipped, their numbers count. A revocation that is known is never
@@ -17,6 +18,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Id, Timestamp};
+#[cfg(doc)]
+use crate::model::role::HostRoles;
 use crate::model::{IssuerKind, Seal};
 use crate::pki::{RevocationReason, Serial};
 
@@ -30,6 +33,8 @@ pub const EVENT_CHANGE: &str = "change";
 pub const EVENT_SNAPSHOT: &str = "snapshot";
 /// The name of the event that carries a [`FeedLost`].
 pub const EVENT_LOST: &str = "lost";
+/// The name of the event that carries [`HostRoles`].
+pub const EVENT_ROLES: &str = "roles";
 /// The name of the event that carries a [`FeedHeartbeat`].
 pub const EVENT_HEARTBEAT: &str = "heartbeat";
 

@@ -7,9 +7,11 @@ pub mod feed;
 mod hosts;
 mod problem;
 mod revoke;
+mod roles;
 mod tokens;
 
 pub use crate::model::FeedApplied;
+pub use crate::model::role::HostRoles;
 pub use certificates::{CertificateDetail, CertificateList, CertificateQuery, CertificateView};
 pub use enroll::{EnrollRequest, Issued, Pending, RenewRequest};
 pub use feed::{
@@ -19,6 +21,9 @@ pub use feed::{
 pub use hosts::{ClientList, ClientView, HostDetail, HostList, HostView, StatusAnswer};
 pub use problem::{Code, PROBLEM_JSON, Problem};
 pub use revoke::{RevokeRequest, RevokeShown, Revoked, RevokedView};
+pub use roles::{
+    BindingList, BindingQuery, BindingRequest, BindingView, RoleList, RoleOutcome, RoleRequest, RoleView,
+};
 pub use tokens::{
     AuditList, AuditQuery, AuditView, CreatedToken, Decided, Health, PageQuery, RequestList, RequestQuery,
     RequestView, TokenList, TokenRequest, TokenView, WhoAmI,

@@ -39,6 +39,7 @@ mod server_http;
 mod server_log;
 mod server_metrics;
 mod server_revoke;
+mod server_roles;
 mod source;
 #[cfg(feature = "server")]
 mod store_crash;

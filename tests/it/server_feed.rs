@@ -24,11 +24,14 @@ fn client(server: &TestServer, who: &Credentials) -> Client {
     Client::new(url, trust, Some(who.tls()), Arc::new(server.clock.clone()))
 }
 
+/// The next event that is about numbers.
 async fn next(feed: &mut Feed) -> FeedEvent {
-    tokio::time::timeout(PATIENCE, feed.next())
-        .await
-        .unwrap()
-        .unwrap()
+    loop {
+        let event = tokio::time::timeout(PATIENCE, feed.next()).await.unwrap().unwrap();
+        if !matches!(event, FeedEvent::Roles(_)) {
+            return event;
+        }
+    }
 }
 
 async fn hello(feed: &mut Feed) -> (Id, u64) {

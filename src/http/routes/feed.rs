@@ -19,22 +19,23 @@ use super::super::{Api, views};
 use crate::base::limits::{API_BODY_BYTES_MAX, FEED_HEARTBEAT};
 use crate::service::{Admin, Anyone, Follower, HostItself, Told, Viewer};
 use crate::wire::feed::{
-    EVENT_CHANGE, EVENT_HEARTBEAT, EVENT_HELLO, EVENT_LOST, EVENT_SNAPSHOT, EVENT_STREAM,
+    EVENT_CHANGE, EVENT_HEARTBEAT, EVENT_HELLO, EVENT_LOST, EVENT_ROLES, EVENT_SNAPSHOT, EVENT_STREAM,
 };
 use crate::wire::{
     Applied, AppliedQuery, FeedApplied, FeedChange, FeedHeartbeat, FeedHello, FeedKnown, FeedLost, FeedQuery,
-    FeedSnapshot, FeedTaken, Settled,
+    FeedSnapshot, FeedTaken, HostRoles, Settled,
 };
 
 /// Follow what hosts must know
 ///
 /// Server-sent events without end: `hello` first, then `change` for every number after `after` (or `snapshot` parts for
-/// who is new or far behind), and `heartbeat`. `lost`, and the end, when the follower knows numbers that this server
+/// who is new or far behind), and `heartbeat`; hosts are told `roles`, who may do what there. `lost`, and the end, when the follower knows numbers that this server
 /// never gave out: give them back. Ends when the follower's certificate is revoked or runs out.
 #[utoipa::path(get, path = "/v1/feed", tag = "feed", params(FeedQuery), security(("mutualTLS" = [])), responses(
     (status = 200, description = "Events; their data is one of these, by the event's name", content_type = "text/event-stream",
      content((FeedHello = "text/event-stream"), (FeedChange = "text/event-stream"), (FeedSnapshot = "text/event-stream"),
-        (FeedLost = "text/event-stream"), (FeedHeartbeat = "text/event-stream"))),
+        (FeedLost = "text/event-stream"), (FeedHeartbeat = "text/event-stream"),
+        (HostRoles = "text/event-stream"))),
     Problems,
 ))]
 pub(super) async fn follow(
@@ -96,6 +97,7 @@ fn event(told: Told) -> Bytes {
             };
             framed(EVENT_SNAPSHOT, None, &part)
         }
+        Told::Roles(roles) => framed(EVENT_ROLES, None, &*roles),
         Told::Lost { have } => framed(EVENT_LOST, None, &FeedLost { have }),
         Told::Heartbeat { head, now } => framed(EVENT_HEARTBEAT, None, &FeedHeartbeat { head, now }),
     }

@@ -14,6 +14,7 @@ pub(super) mod openapi;
 mod renew;
 mod requests;
 mod revocation;
+mod roles;
 mod tokens;
 mod whoami;
 
@@ -48,6 +49,9 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(requests::approve))
         .routes(routes!(requests::deny))
         .routes(routes!(clients::list))
+        .routes(routes!(roles::list, roles::put))
+        .routes(routes!(roles::remove))
+        .routes(routes!(roles::bindings, roles::bind, roles::unbind))
         .routes(routes!(audit::list))
         .routes(routes!(whoami::whoami))
         .routes(routes!(ca::ca_pem))

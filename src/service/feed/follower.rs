@@ -7,8 +7,10 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::Sealed;
+use super::roles::{RolesTold, changed};
 use crate::base::limits::{FEED_BEHIND_MAX, FEED_FOLLOWERS_MAX, FEED_HEARTBEAT, FEED_PAGE, FEED_SKEW};
 use crate::base::{Id, Timestamp};
+use crate::model::role::HostRoles;
 use crate::model::{Change, ChangeKind, Revocation, Seal};
 use crate::pki::Serial;
 use crate::service::{Anyone, Authorized, Service, ServiceError};
@@ -37,6 +39,8 @@ pub enum Told {
         /// Whether this is the last part.
         last: bool,
     },
+    /// Who may do what on the host that follows.
+    Roles(Box<HostRoles>),
     /// The follower knows more than this server. Nothing comes after it.
     Lost {
         /// It may know more than what has greater numbers than this.
@@ -87,6 +91,7 @@ pub struct Follower {
     not_after: Timestamp,
     watch: watch::Receiver<u64>,
     hello: Option<(Id, u64)>,
+    roles: Option<RolesTold>,
     stage: Stage,
     _place: OwnedSemaphorePermit,
 }
@@ -116,6 +121,7 @@ impl Service {
             serial: caller.certificate().serial.clone(),
             not_after: caller.certificate().not_after,
             watch,
+            roles: RolesTold::of(self, caller),
             hello: Some((self.feed_origin().await?.feed, head)),
             stage,
             _place: place,
@@ -179,6 +185,11 @@ impl Follower {
         if self.not_after < self.service.clock.now() {
             return Ok(None);
         }
+        if !matches!(self.stage, Stage::Lost { .. } | Stage::Ended)
+            && let Some(roles) = self.news_of_roles().await?
+        {
+            return Ok(Some(Told::Roles(Box::new(roles))));
+        }
         match self.stage {
             Stage::Snapshot { at, seal, after } => self.next_part(at, seal, after).await.map(Some),
             Stage::Following { after, .. } => self.next_change(after).await.map(Some),
@@ -235,16 +246,35 @@ impl Follower {
             {
                 return Ok(self.say(next));
             }
-            match tokio::time::timeout(FEED_HEARTBEAT, self.watch.changed()).await {
-                Ok(Ok(())) => continue,
+            let woken = async {
+                tokio::select! {
+                    changed = self.watch.changed() => changed.is_ok(),
+                    () = changed(self.roles.as_mut()) => true,
+                }
+            };
+            match tokio::time::timeout(FEED_HEARTBEAT, woken).await {
+                Ok(true) => {
+                    if let Some(roles) = self.news_of_roles().await? {
+                        return Ok(Told::Roles(Box::new(roles)));
+                    }
+                    continue;
+                }
                 // The store is closed.
-                Ok(Err(_)) => self.stage = Stage::Ended,
+                Ok(false) => self.stage = Stage::Ended,
                 Err(_) => {}
             }
             return Ok(Told::Heartbeat {
                 head: after,
                 now: self.service.clock.now(),
             });
+        }
+    }
+
+    /// Who may do what on the host, if that is not what it was told last.
+    async fn news_of_roles(&mut self) -> Result<Option<HostRoles>, ServiceError> {
+        match &mut self.roles {
+            Some(roles) => roles.news(&self.service).await,
+            None => Ok(None),
         }
     }
 

@@ -3,6 +3,7 @@
 mod applied;
 mod follower;
 mod lost;
+mod roles;
 mod tail;
 
 use std::sync::Arc;

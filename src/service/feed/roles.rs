@@ -1,0 +1,67 @@
+//! What a host that follows is told of roles: all that concerns it, after `hello` and whenever that changes. The last
+//! one counts, so nothing is numbered, and several changes that come together are told as one.
+
+use tokio::sync::watch;
+
+use crate::base::limits::HOST_ROLES_BYTES_MAX;
+use crate::base::{Id, encoding};
+use crate::model::IdentityKind;
+use crate::model::role::HostRoles;
+use crate::service::{Anyone, Authorized, Service, ServiceError};
+
+/// What one host was told last.
+pub(super) struct RolesTold {
+    host: Id,
+    watch: watch::Receiver<u64>,
+    /// The count of changes that was looked at.
+    looked_at: Option<u64>,
+    /// The hash of what was told.
+    told: Option<[u8; 32]>,
+}
+
+impl RolesTold {
+    /// For a caller that is a host; others enforce nothing.
+    pub(super) fn of(service: &Service, caller: &Authorized<Anyone>) -> Option<Self> {
+        let identity = caller.identity();
+        (identity.kind == IdentityKind::Host).then(|| Self {
+            host: identity.id,
+            watch: service.store.roles_watch(),
+            looked_at: None,
+            told: None,
+        })
+    }
+
+    /// What to tell, if it is not what was told last. Safe to drop while it waits: nothing is noted before it is given.
+    pub(super) async fn news(&mut self, service: &Service) -> Result<Option<HostRoles>, ServiceError> {
+        let count = *self.watch.borrow_and_update();
+        if self.looked_at == Some(count) {
+            return Ok(None);
+        }
+        let roles = service.host_roles(self.host).await?;
+        let text = serde_json::to_vec(&roles).expect("maps by string are always JSON");
+        self.looked_at = Some(count);
+        if text.len() > HOST_ROLES_BYTES_MAX {
+            tracing::error!(
+                host = %self.host,
+                bytes = text.len(),
+                "a host is not told of roles: they are more than it reads. Bind roles to fewer hosts"
+            );
+            return Ok(None);
+        }
+        let hash = encoding::sha256(&text);
+        let news = self.told != Some(hash);
+        self.told = Some(hash);
+        Ok(news.then_some(roles))
+    }
+}
+
+/// Completes when there may be something to tell; never for who is told nothing.
+pub(super) async fn changed(roles: Option<&mut RolesTold>) {
+    let open = match roles {
+        Some(roles) => roles.watch.changed().await.is_ok(),
+        None => false,
+    };
+    if !open {
+        std::future::pending().await
+    }
+}
