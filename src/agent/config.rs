@@ -80,6 +80,17 @@ pub enum OnStale {
     Allow,
 }
 
+/// What the gate makes of roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Roles {
+    /// A client may do what its roles allow.
+    #[default]
+    Enforce,
+    /// Every client with a valid certificate may do everything.
+    Ignore,
+}
+
 /// What runs after the files have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(
@@ -133,6 +144,8 @@ pub struct RawConfig {
     pub metrics: Option<SocketAddr>,
     /// What becomes of remote clients when the server was not heard of for `max_staleness`.
     pub on_stale: Option<OnStale>,
+    /// What the gate makes of roles.
+    pub roles: Option<Roles>,
     /// How long the gate goes on without having heard of the server.
     pub max_staleness: Option<Span>,
     /// dockerd itself (mode `daemon`).
@@ -228,6 +241,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// How long remote clients are let in without the server having been heard of; `None`: for ever.
     pub patience: Option<Duration>,
+    /// What the gate makes of roles.
+    pub roles: Roles,
     /// dockerd itself; there in mode `daemon` and in no other.
     pub daemon: Option<DaemonConfig>,
 }
@@ -260,6 +275,7 @@ impl RawConfig {
             key_algorithm: self.key_algorithm.or(below.key_algorithm),
             metrics: self.metrics.or(below.metrics),
             on_stale: self.on_stale.or(below.on_stale),
+            roles: self.roles.or(below.roles),
             max_staleness: self.max_staleness.or(below.max_staleness),
             daemon: self.daemon.or(below.daemon),
         }
@@ -310,6 +326,7 @@ impl RawConfig {
             key_algorithm: self.key_algorithm.unwrap_or(KeyAlgorithm::EcdsaP256),
             metrics: self.metrics,
             patience,
+            roles: self.roles.unwrap_or_default(),
             daemon,
         })
     }
@@ -392,11 +409,8 @@ mod tests {
             ("hook_timeout = '0s'", "between 1s and 1h"),
             ("max_staleness = '59s'", "between 1m and 30d"),
             ("max_staleness = '31d'", "between 1m and 30d"),
-            (
-                "mode = 'files'\non_stale = 'deny'",
-                "only means something with mode",
-            ),
             ("on_stale = 'perhaps'", "unknown variant"),
+            ("roles = 'sometimes'", "unknown variant"),
             ("endpoints = ['web-01:2376']", "tcp://HOST:PORT"),
             ("endpoints = ['tcp://a b:1']", "tcp://HOST:PORT"),
             ("names = 'all'", "expected \"auto\", or a list"),

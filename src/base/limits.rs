@@ -107,6 +107,8 @@ pub const APPLIED_LOOK_EVERY: Duration = Duration::from_millis(50);
 pub const ROLES_MAX: usize = 1000;
 /// Bindings of clients to roles.
 pub const BINDINGS_MAX: usize = 20_000;
+/// How long after a change of roles hosts are told, so that several are told as one.
+pub const ROLES_COALESCE: Duration = Duration::from_millis(20);
 /// What one host is told of who may do what, bytes: below the largest event that a follower reads.
 pub const HOST_ROLES_BYTES_MAX: usize = 768 * 1024;
 /// Revocations read at once for a CRL.

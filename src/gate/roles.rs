@@ -13,7 +13,7 @@ use http::header::{CONTENT_TYPE, HeaderMap};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::denial::Denial;
 use super::rules::Facts;
@@ -23,6 +23,10 @@ use crate::model::role::{self, BODY_BYTES_MAX, Body, Decision, RolesInForce, Ver
 pub const JUDGED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a body that must be judged may take to come, waiting for its turn included.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often it is looked again whether somebody without a role has one by now, and how long apart.
+const NEWCOMER_LOOKS: u32 = 20;
+const NEWCOMER_PAUSE: Duration = Duration::from_millis(50);
 
 /// A body on its way to dockerd: as it comes, or whole because it was judged.
 pub type Passing = Either<Incoming, Full<Bytes>>;
@@ -61,7 +65,7 @@ impl Judge {
         let mut asked =
             role::Request::of(facts.method.as_str(), facts.operation_path(), query).map_err(refused)?;
         asked.is_form = is_form(request.headers());
-        match self.roles.decide(client, &asked, Body::Unread) {
+        match self.decide_soon(client, &asked).await {
             Verdict::NotEnforced | Verdict::Decided(Decision::Allowed) => {
                 return Ok(request.map(Either::Left));
             }
@@ -83,6 +87,19 @@ impl Judge {
                 "the roles were changed in between: try again".to_owned(),
             )),
         }
+    }
+
+    /// Decides without the body. Who has no role at all is given a moment: somebody who has just enrolled may be faster
+    /// than the word of it.
+    async fn decide_soon(&self, client: &str, asked: &role::Request<'_>) -> Verdict {
+        for _ in 0..NEWCOMER_LOOKS {
+            match self.roles.decide(client, asked, Body::Unread) {
+                Verdict::Unknown | Verdict::Decided(Decision::Refused(role::Refusal::NoRole)) => {}
+                decided => return decided,
+            }
+            sleep(NEWCOMER_PAUSE).await;
+        }
+        self.roles.decide(client, asked, Body::Unread)
     }
 
     /// Reads a body; `None` when it is longer than rules look at.

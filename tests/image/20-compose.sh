@@ -55,7 +55,7 @@ equal "it runs as nobody's user" "65532:65532" "$(on_box docker inspect -f '{{.C
 
 token() { (umask 077 && compose exec -T server /dockwarden token create --profile "$1" --name "$2" "${@:3}" >"$W/tokens/$2"); }
 check "a token for a host is made in it" token host web-1 --cidr "$HOSTS_CIDR" --cidr 127.0.0.0/8
-check "and one for a client" token client frank
+check "and one for a client" token client frank --role admin
 port=$(free_port)
 agent_config web-1 "$port" "$STEP_DIR/no-docker.sock"
 agent_start web-1

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use dockwarden::agent::feed::Turn;
+use dockwarden::model::role::{Body, Decision, Request, Verdict};
 use dockwarden::sys::fake::Fault;
 use proptest::prelude::*;
 
@@ -39,6 +40,38 @@ async fn what_is_revoked_is_refused_kept_and_acknowledged() {
     host.start();
     assert!(host.refuses(&serial(1)) && host.refuses(&serial(2)));
     assert_eq!(host.state.view().place.unwrap().number, 2);
+}
+
+fn may(host: &Host, client: &str) -> Verdict {
+    let request = Request::classify("GET", "/info").unwrap();
+    host.state.roles().decide(client, &request, Body::Unread)
+}
+
+const ALLOWED: Verdict = Verdict::Decided(Decision::Allowed);
+
+#[tokio::test]
+async fn roles_count_at_once_and_the_last_known_ones_while_the_server_is_away() {
+    let mut host = Host::new(&FLEET);
+    assert_eq!(may(&host, "alice"), Verdict::Unknown);
+    let roles = |client: &str| serde_json::from_value(serde_json::json!({"clients": {client: ["viewer"]}})).unwrap();
+    host.server.state().told.roles = Some(roles("alice"));
+    host.turn(usize::MAX).await;
+    assert_eq!(may(&host, "alice"), ALLOWED);
+    // The server is gone, the process starts anew.
+    host.start();
+    assert_eq!(may(&host, "alice"), ALLOWED);
+    assert_ne!(may(&host, "bob"), ALLOWED);
+    host.server.state().told.roles = Some(roles("bob"));
+    host.turn(usize::MAX).await;
+    host.start();
+    assert_eq!(may(&host, "bob"), ALLOWED);
+    assert_ne!(may(&host, "alice"), ALLOWED);
+    // Who wrote into the file said nothing: nobody gets in before the server is heard of.
+    host.disk.plant(&format!("{STATE}/feed/roles.json"), "{\"clients\": {\"mallory\": [\"adm");
+    host.start();
+    assert_eq!(may(&host, "bob"), Verdict::Unknown);
+    host.turn(usize::MAX).await;
+    assert_eq!(may(&host, "bob"), ALLOWED);
 }
 
 #[tokio::test]

@@ -27,7 +27,10 @@ fn client(server: &TestServer, who: &Credentials) -> Client {
 /// The next event that is about numbers.
 async fn next(feed: &mut Feed) -> FeedEvent {
     loop {
-        let event = tokio::time::timeout(PATIENCE, feed.next()).await.unwrap().unwrap();
+        let event = tokio::time::timeout(PATIENCE, feed.next())
+            .await
+            .unwrap()
+            .unwrap();
         if !matches!(event, FeedEvent::Roles(_)) {
             return event;
         }

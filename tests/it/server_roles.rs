@@ -33,7 +33,10 @@ async fn follow(server: &TestServer, who: &Credentials) -> Feed {
 }
 
 async fn next(feed: &mut Feed) -> FeedEvent {
-    tokio::time::timeout(PATIENCE, feed.next()).await.unwrap().unwrap()
+    tokio::time::timeout(PATIENCE, feed.next())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// What a host is told of roles next; what is about numbers is passed over.
@@ -62,20 +65,37 @@ async fn roles_are_written_bound_shown_and_removed_from_the_command_line() {
         "allow: ['@read', ContainerRestart]\nrules: {}\n",
     );
     assert_eq!(desk.ok(&create).await, "restarter\n");
-    assert_eq!(desk.ok(&create).await, "restarter\n", "the same again changes nothing");
+    assert_eq!(
+        desk.ok(&create).await,
+        "restarter\n",
+        "the same again changes nothing"
+    );
     desk.put(&format!("{HOME}/restarter.yaml"), "allow: [ContainerRestart]\n");
     let refused = desk.refused(&create).await;
     assert!(refused.1.contains("--replace"), "{refused:?}");
     desk.ok(&format!("{create} --replace")).await;
-    assert_eq!(desk.ok("role bind alice restarter tier=web").await, "alice restarter on tier=web\n");
+    assert_eq!(
+        desk.ok("role bind alice restarter tier=web").await,
+        "alice restarter on tier=web\n"
+    );
     desk.ok("role bind alice restarter tier=web").await;
     let shown: Value = serde_json::from_str(&desk.ok("role inspect restarter").await).unwrap();
     assert_eq!(shown[0]["operations"], json!(["ContainerRestart"]));
     assert_eq!(shown[0]["bound"][0]["hosts"], json!({"tier": "web"}));
     assert_eq!(shown[0]["changed_by"], json!("client:admin"));
-    let listed = desk.ok("role ls --format name,rules,bindings --filter operation=ContainerRestart").await;
+    let listed = desk
+        .ok("role ls --format name,rules,bindings --filter operation=ContainerRestart")
+        .await;
     let rows: Vec<&str> = listed.lines().collect();
-    assert_eq!(rows, ["operator\tyes\t0", "deployer\tyes\t0", "admin\tno\t1", "restarter\tno\t1"]);
+    assert_eq!(
+        rows,
+        [
+            "operator\tyes\t0",
+            "deployer\tyes\t0",
+            "admin\tno\t1",
+            "restarter\tno\t1"
+        ]
+    );
     for (line, part) in [
         ("role rm restarter", "somebody has the role"),
         ("role rm viewer", "built in"),
@@ -90,14 +110,26 @@ async fn roles_are_written_bound_shown_and_removed_from_the_command_line() {
         assert!(refused.1.contains(part), "{line}: {refused:?}");
     }
     desk.put(&format!("{HOME}/bad.toml"), "allow = ['containerstart']\n");
-    let refused = desk.refused(&format!("role create bad --file {HOME}/bad.toml")).await;
+    let refused = desk
+        .refused(&format!("role create bad --file {HOME}/bad.toml"))
+        .await;
     assert!(refused.1.contains("did you mean ContainerStart?"), "{refused:?}");
-    let refused = desk.refused(&format!("role create viewer --file {HOME}/restarter.yaml")).await;
+    let refused = desk
+        .refused(&format!("role create viewer --file {HOME}/restarter.yaml"))
+        .await;
     assert!(refused.1.contains("built in"), "{refused:?}");
     desk.ok("role unbind alice restarter tier=web").await;
     assert_eq!(desk.ok("role rm restarter").await, "restarter\n");
-    let audited: Vec<String> = server.audited().await.into_iter().map(|(action, _)| action).collect();
-    let roles: Vec<&String> = audited.iter().filter(|action| action.starts_with("role.")).collect();
+    let audited: Vec<String> = server
+        .audited()
+        .await
+        .into_iter()
+        .map(|(action, _)| action)
+        .collect();
+    let roles: Vec<&String> = audited
+        .iter()
+        .filter(|action| action.starts_with("role."))
+        .collect();
     assert_eq!(roles.len(), 5, "{audited:?}");
 }
 
@@ -111,12 +143,26 @@ async fn an_operator_gives_roles_and_an_admin_alone_writes_them() {
     let alice = server.join("client", "alice").await;
     let role = json!({"name": "stopper", "role": {"allow": ["ContainerStop"]}});
     let binding = json!({"client": "alice", "role": "viewer"});
-    for (who, status) in [(&alice, 403), (&viewer, 403), (&operator, 403), (&server.admin, 200)] {
-        let answer = server.call(Some(who), "POST", "/v1/roles", Some(role.clone())).await;
+    for (who, status) in [
+        (&alice, 403),
+        (&viewer, 403),
+        (&operator, 403),
+        (&server.admin, 200),
+    ] {
+        let answer = server
+            .call(Some(who), "POST", "/v1/roles", Some(role.clone()))
+            .await;
         assert_eq!(answer.status, status, "{}", answer.text());
     }
-    for (who, status) in [(&alice, 403), (&viewer, 403), (&operator, 200), (&server.admin, 200)] {
-        let answer = server.call(Some(who), "POST", "/v1/bindings", Some(binding.clone())).await;
+    for (who, status) in [
+        (&alice, 403),
+        (&viewer, 403),
+        (&operator, 200),
+        (&server.admin, 200),
+    ] {
+        let answer = server
+            .call(Some(who), "POST", "/v1/bindings", Some(binding.clone()))
+            .await;
         assert_eq!(answer.status, status, "{}", answer.text());
     }
     for (who, status) in [(&alice, 403), (&viewer, 200), (&operator, 200)] {
@@ -124,9 +170,18 @@ async fn an_operator_gives_roles_and_an_admin_alone_writes_them() {
         assert_eq!(server.get(Some(who), "/v1/bindings").await.status, status);
     }
     let taken = "/v1/bindings?client=alice&role=viewer";
-    assert_eq!(server.call(Some(&viewer), "DELETE", taken, None).await.status, 403);
-    assert_eq!(server.call(Some(&operator), "DELETE", taken, None).await.status, 204);
-    assert_eq!(server.call(Some(&operator), "DELETE", taken, None).await.status, 404);
+    assert_eq!(
+        server.call(Some(&viewer), "DELETE", taken, None).await.status,
+        403
+    );
+    assert_eq!(
+        server.call(Some(&operator), "DELETE", taken, None).await.status,
+        204
+    );
+    assert_eq!(
+        server.call(Some(&operator), "DELETE", taken, None).await.status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -137,23 +192,40 @@ async fn a_host_is_told_of_the_roles_that_count_there_and_of_nothing_else() {
     let alice = server.join("client", "alice").await;
     let (mut web, mut db) = (follow(&server, &web).await, follow(&server, &db).await);
     let first = told(&mut web).await;
-    assert_eq!((of(&first, "admin"), of(&first, "alice")), (vec!["admin".to_owned()], vec![]));
+    assert_eq!(
+        (of(&first, "admin"), of(&first, "alice")),
+        (vec!["admin".to_owned()], vec![])
+    );
     told(&mut db).await;
     let role = json!({"name": "stopper", "role": {"allow": ["ContainerStop"]}});
     let bind = |role: &str| json!({"client": "alice", "role": role, "hosts": {"tier": "web"}});
     for (path, body) in [("/v1/roles", role), ("/v1/bindings", bind("stopper"))] {
-        assert_eq!(server.call(Some(&server.admin), "POST", path, Some(body)).await.status, 200);
+        assert_eq!(
+            server
+                .call(Some(&server.admin), "POST", path, Some(body))
+                .await
+                .status,
+            200
+        );
     }
     let bound = told(&mut web).await;
     assert_eq!(of(&bound, "alice"), ["stopper"]);
     assert_eq!(bound.roles["stopper"], json!({"allow": ["ContainerStop"]}));
     let taken = "/v1/bindings?client=alice&role=stopper&hosts=tier%3Dweb";
-    assert_eq!(server.call(Some(&server.admin), "DELETE", taken, None).await.status, 204);
+    assert_eq!(
+        server
+            .call(Some(&server.admin), "DELETE", taken, None)
+            .await
+            .status,
+        204
+    );
     let after = told(&mut web).await;
     assert_eq!((of(&after, "alice"), after.roles.len()), (vec![], 0));
     // Nothing of that concerned the other host; the next thing it hears is what does.
     let everywhere = json!({"client": "alice", "role": "viewer"});
-    server.call(Some(&server.admin), "POST", "/v1/bindings", Some(everywhere)).await;
+    server
+        .call(Some(&server.admin), "POST", "/v1/bindings", Some(everywhere))
+        .await;
     assert_eq!(of(&told(&mut db).await, "alice"), ["viewer"]);
     // A client enforces nothing and is told nothing.
     let mut own = follow(&server, &alice).await;
@@ -175,7 +247,13 @@ async fn a_client_that_joins_with_a_role_is_told_of_and_can_lose_it() {
     assert_eq!(answer.status, 201, "{}", answer.text());
     assert_eq!(of(&told(&mut feed).await, "bob"), ["operator"]);
     let taken = "/v1/bindings?client=bob&role=operator";
-    assert_eq!(server.call(Some(&server.admin), "DELETE", taken, None).await.status, 204);
+    assert_eq!(
+        server
+            .call(Some(&server.admin), "DELETE", taken, None)
+            .await
+            .status,
+        204
+    );
     assert_eq!(of(&told(&mut feed).await, "bob"), Vec::<String>::new());
     drop(feed);
     server.stop().await;

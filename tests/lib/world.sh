@@ -100,10 +100,12 @@ print(value if isinstance(value, str) else json.dumps(value))
 ' "$@"
 }
 
-# token_new FILE PROFILE NAME [ARGUMENT...]: a join token in a file.
+# token_new FILE PROFILE NAME [ARGUMENT...]: a join token in a file. One client may do everything unless a role is named;
+# crowds, which only enrol, may do nothing.
 token_new() {
     local file=$1 profile=$2 name=$3
     shift 3
+    [[ $profile != client || $name == *"*"* || " $* " == *" --role "* ]] || set -- --role admin "$@"
     (umask 077 && admin token create --profile "$profile" --name "$name" "$@" >"$file")
 }
 

@@ -1,5 +1,5 @@
 //! What the follower keeps in `STATE/feed/`: `known` and `known.journal`, everything revoked and the position in the feed;
-//! a [`Ledger`] per feed; and `contact`, when the server was heard of last.
+//! a [`Ledger`] per feed; `roles.json`, who may do what here; and `contact`, when the server was heard of last.
 //!
 //! Files that are damaged make nothing weaker: what can be read of them stays refused, the position is forgotten so that
 //! the server tells everything again, and until it has, the host counts as one that has not heard of it.
@@ -7,8 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use super::ledger::{self, Ledger, Renewed};
-use crate::base::limits::{FEED_FILE_BYTES_MAX, FEED_SNAPSHOT_MAX};
+use crate::base::limits::{FEED_FILE_BYTES_MAX, FEED_SNAPSHOT_MAX, HOST_ROLES_BYTES_MAX};
 use crate::base::{Id, Timestamp};
+use crate::model::role::HostRoles;
 use crate::model::{IssuerKind, Position, Seal, key_of};
 use crate::pki::{Journal, KnownRevocations, Record, RevocationFileError, RevokedSet, Serial};
 use crate::sys::{Access, FileError, Files};
@@ -252,6 +253,35 @@ impl Kept {
             .write(&self.directory.join(SNAPSHOT), &bytes, Access::Private)
     }
 
+    /// Remembers who may do what on this host.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn keep_roles(&self, roles: &HostRoles) -> Result<(), FileError> {
+        let text = serde_json::to_vec(roles).expect("maps by string are always JSON");
+        self.files
+            .write(&self.directory.join(ROLES), &text, Access::Private)
+    }
+
+    /// What was remembered of roles. A damaged file says nothing: then nobody may do anything until the server is
+    /// heard of.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn roles(&self) -> Result<Option<HostRoles>, FileError> {
+        let Some(bytes) = self
+            .files
+            .read_if_any(&self.directory.join(ROLES), ROLES_BYTES_MAX)?
+        else {
+            return Ok(None);
+        };
+        let roles = serde_json::from_slice(&bytes);
+        if let Err(error) = &roles {
+            tracing::error!(%error, "what was kept of roles is damaged: every client is refused until the server is heard of");
+        }
+        Ok(roles.ok())
+    }
+
     /// Remembers when the server was heard of.
     ///
     /// # Errors
@@ -285,6 +315,9 @@ fn settle(files: &Files, directory: &Path) -> Result<(), FileError> {
 const SNAPSHOT: &str = "known";
 const JOURNAL: &str = "known.journal";
 const CONTACT: &str = "contact";
+const ROLES: &str = "roles.json";
+/// The largest file of roles: what a server says at most, written in another way.
+const ROLES_BYTES_MAX: usize = 2 * HOST_ROLES_BYTES_MAX;
 
 /// Which certificate a change revokes, if it does.
 pub fn revoked(change: &FeedChange) -> Option<(IssuerKind, &Serial)> {

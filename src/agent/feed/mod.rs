@@ -12,6 +12,8 @@ mod ledger;
 mod metrics;
 mod state;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 pub use disk::{Kept, KeptError, Place};
@@ -55,6 +57,9 @@ impl Events for Feed {
 pub trait Cut: Send + Sync + 'static {
     /// Ends every connection whose certificate is revoked by now; returns how many.
     fn cut_revoked(&self) -> usize;
+
+    /// Ends every connection of these clients; returns how many.
+    fn cut_clients(&self, names: &BTreeSet<String>) -> usize;
 }
 
 /// Where nothing is open.
@@ -63,6 +68,10 @@ pub struct NothingOpen;
 
 impl Cut for NothingOpen {
     fn cut_revoked(&self) -> usize {
+        0
+    }
+
+    fn cut_clients(&self, _names: &BTreeSet<String>) -> usize {
         0
     }
 }

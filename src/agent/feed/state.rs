@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use super::disk::Place;
 use crate::base::Timestamp;
+use crate::model::role::RolesInForce;
 use crate::model::{Enforced, FeedApplied};
 
 /// What the follower and everybody who asks about it share.
 #[derive(Debug)]
 pub struct FeedState {
     enforced: Arc<Enforced>,
+    roles: Arc<RolesInForce>,
     view: Mutex<FeedView>,
 }
 
@@ -37,6 +39,7 @@ impl FeedState {
     pub fn new(enforced: Arc<Enforced>) -> Self {
         Self {
             enforced,
+            roles: Arc::new(RolesInForce::unknown()),
             view: Mutex::default(),
         }
     }
@@ -44,6 +47,18 @@ impl FeedState {
     /// What is enforced.
     pub fn enforced(&self) -> &Arc<Enforced> {
         &self.enforced
+    }
+
+    /// With these roles instead of those that the server says.
+    #[must_use]
+    pub fn with_roles(mut self, roles: RolesInForce) -> Self {
+        self.roles = Arc::new(roles);
+        self
+    }
+
+    /// Who may do what.
+    pub fn roles(&self) -> &Arc<RolesInForce> {
+        &self.roles
     }
 
     /// How far it is.

@@ -4,14 +4,21 @@ use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::agent::config::Roles;
 use crate::agent::feed::{Cut, FeedState, Follower, Parts};
 use crate::agent::{Config, RemoteServer, World};
+use crate::model::role::RolesInForce;
 use crate::model::{Enforced, Mode};
 
 /// What the follower of a host with this configuration shares with everybody; `None` in modes that enforce nothing.
 pub fn state(config: &Config) -> Option<Arc<FeedState>> {
     let enforced = Enforced::new(config.patience);
-    (config.mode == Mode::Gate).then(|| Arc::new(FeedState::new(Arc::new(enforced))))
+    let state = FeedState::new(Arc::new(enforced));
+    let state = match config.roles {
+        Roles::Enforce => state,
+        Roles::Ignore => state.with_roles(RolesInForce::not_enforced()),
+    };
+    (config.mode == Mode::Gate).then(|| Arc::new(state))
 }
 
 /// A running follower.

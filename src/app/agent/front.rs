@@ -1,5 +1,6 @@
 //! The gate as the agent sees it: starts with the first certificate, then gets every new one.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -9,11 +10,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::feed::Cut;
+use crate::agent::feed::{Cut, FeedState};
 use crate::agent::{Front, Pair};
 use crate::base::Clock;
-use crate::gate::{Gate, GateConfig, GateIdentity, Limits, Listen, Registry};
+use crate::gate::{CutReason, Gate, GateConfig, GateIdentity, Limits, Listen, Registry};
 use crate::model::Enforced;
+use crate::model::role::RolesInForce;
 use crate::pki::Serial;
 
 /// Where the gate is to listen.
@@ -50,6 +52,7 @@ pub struct GateFront {
     place: Place,
     upstream: PathBuf,
     enforced: Arc<Enforced>,
+    roles: Arc<RolesInForce>,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
     running: Mutex<Option<Running>>,
@@ -61,7 +64,7 @@ impl GateFront {
         runtime: Handle,
         place: Place,
         upstream: PathBuf,
-        enforced: Arc<Enforced>,
+        state: &FeedState,
         clock: Arc<dyn Clock>,
         shutdown: CancellationToken,
     ) -> Self {
@@ -69,7 +72,8 @@ impl GateFront {
             runtime,
             place,
             upstream,
-            enforced,
+            enforced: Arc::clone(state.enforced()),
+            roles: Arc::clone(state.roles()),
             clock,
             shutdown,
             running: Mutex::new(None),
@@ -86,7 +90,9 @@ impl GateFront {
         // The gate's sockets belong to the gate's runtime, whoever publishes.
         let _inside = self.runtime.enter();
         let gate = Gate::bind(config, receiver, Arc::clone(&self.clock)).map_err(|e| e.to_string())?;
-        let gate = gate.with_enforced(Arc::clone(&self.enforced));
+        let gate = gate
+            .with_enforced(Arc::clone(&self.enforced))
+            .with_roles(Arc::clone(&self.roles));
         let registry = gate.registry();
         tracing::info!(addresses = ?gate.addresses(), upstream = %self.upstream.display(), "the gate listens");
         let task = self.runtime.spawn(gate.run(self.shutdown.clone()));
@@ -95,6 +101,11 @@ impl GateFront {
             registry,
             task,
         })
+    }
+
+    fn registry(&self) -> Option<Arc<Registry>> {
+        let running = self.running.lock().expect("no panic while the lock is held");
+        running.as_ref().map(|gate| Arc::clone(&gate.registry))
     }
 
     /// Waits until the gate has drained.
@@ -135,9 +146,12 @@ impl Front for GateFront {
 
 impl Cut for GateFront {
     fn cut_revoked(&self) -> usize {
-        let running = self.running.lock().expect("no panic while the lock is held");
-        let registry = running.as_ref().map(|gate| Arc::clone(&gate.registry));
-        drop(running);
-        registry.map_or(0, |registry| registry.cut_revoked(&self.enforced))
+        self.registry()
+            .map_or(0, |registry| registry.cut_revoked(&self.enforced))
+    }
+
+    fn cut_clients(&self, names: &BTreeSet<String>) -> usize {
+        self.registry()
+            .map_or(0, |registry| registry.cut_clients(names, CutReason::Role))
     }
 }

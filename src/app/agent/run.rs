@@ -152,7 +152,7 @@ fn make_gate(config: &Config, state: &FeedState, shutdown: &CancellationToken) -
         runtime,
         place,
         config.docker_socket.clone(),
-        Arc::clone(state.enforced()),
+        state,
         clock,
         shutdown.clone(),
     ))

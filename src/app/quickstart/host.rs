@@ -94,7 +94,7 @@ pub async fn start(
         tokio::runtime::Handle::current(),
         Place::Address(address),
         config.docker_socket.clone(),
-        Arc::clone(state.enforced()),
+        &state,
         Arc::clone(&world.clock),
         shutdown.clone(),
     ));

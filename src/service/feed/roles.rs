@@ -3,7 +3,7 @@
 
 use tokio::sync::watch;
 
-use crate::base::limits::HOST_ROLES_BYTES_MAX;
+use crate::base::limits::{HOST_ROLES_BYTES_MAX, ROLES_COALESCE};
 use crate::base::{Id, encoding};
 use crate::model::IdentityKind;
 use crate::model::role::HostRoles;
@@ -61,7 +61,9 @@ pub(super) async fn changed(roles: Option<&mut RolesTold>) {
         Some(roles) => roles.watch.changed().await.is_ok(),
         None => false,
     };
-    if !open {
-        std::future::pending().await
+    match open {
+        // Several come together when many enrol: told as one. Whatever wakes the follower meanwhile tells them, too.
+        true => tokio::time::sleep(ROLES_COALESCE).await,
+        false => std::future::pending().await,
     }
 }

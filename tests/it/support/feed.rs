@@ -10,6 +10,7 @@ use dockwarden::agent::Pair;
 use dockwarden::agent::feed::{Events, FeedServer, FeedState, Follower, NothingOpen, Parts, Turn};
 use dockwarden::base::{Clock, Id, ManualClock, SeededRandom};
 use dockwarden::client::{Error, FeedEvent};
+use dockwarden::model::role::HostRoles;
 use dockwarden::model::{
     Change, ChangeKind, Enforced, FeedApplied, IssuerKind, Position, Revocation, Seal, SealKey,
 };
@@ -36,6 +37,7 @@ pub struct Told {
     pub feed: Id,
     key: SealKey,
     pub changes: Vec<Change>,
+    pub roles: Option<HostRoles>,
 }
 
 impl Told {
@@ -43,6 +45,7 @@ impl Told {
         Self {
             feed: Id::from_bytes([seed; 16]),
             key: SealKey::from_bytes([seed; 32]),
+            roles: None,
             changes: Vec::new(),
         }
     }
@@ -131,6 +134,7 @@ impl Told {
             head,
             heartbeat: 10,
         })];
+        events.extend(self.roles.clone().map(|roles| FeedEvent::Roles(Box::new(roles))));
         match after {
             Some(position) => match self.lost(position) {
                 Some(have) => return [events, vec![FeedEvent::Lost(FeedLost { have })]].concat(),
