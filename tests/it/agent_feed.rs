@@ -53,7 +53,8 @@ const ALLOWED: Verdict = Verdict::Decided(Decision::Allowed);
 async fn roles_count_at_once_and_the_last_known_ones_while_the_server_is_away() {
     let mut host = Host::new(&FLEET);
     assert_eq!(may(&host, "alice"), Verdict::Unknown);
-    let roles = |client: &str| serde_json::from_value(serde_json::json!({"clients": {client: ["viewer"]}})).unwrap();
+    let roles =
+        |client: &str| serde_json::from_value(serde_json::json!({"clients": {client: ["viewer"]}})).unwrap();
     host.server.state().told.roles = Some(roles("alice"));
     host.turn(usize::MAX).await;
     assert_eq!(may(&host, "alice"), ALLOWED);
@@ -67,7 +68,10 @@ async fn roles_count_at_once_and_the_last_known_ones_while_the_server_is_away() 
     assert_eq!(may(&host, "bob"), ALLOWED);
     assert_ne!(may(&host, "alice"), ALLOWED);
     // Who wrote into the file said nothing: nobody gets in before the server is heard of.
-    host.disk.plant(&format!("{STATE}/feed/roles.json"), "{\"clients\": {\"mallory\": [\"adm");
+    host.disk.plant(
+        &format!("{STATE}/feed/roles.json"),
+        "{\"clients\": {\"mallory\": [\"adm",
+    );
     host.start();
     assert_eq!(may(&host, "bob"), Verdict::Unknown);
     host.turn(usize::MAX).await;

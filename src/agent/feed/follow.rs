@@ -1,6 +1,5 @@
 //! The loop: connect, apply what comes, connect again.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +7,13 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::disk::{self, Kept, KeptError, Place};
+use super::roles;
 use super::{Cut, Events, FeedServer, FeedState};
 use crate::agent::Pair;
 use crate::agent::observe::load;
 use crate::base::limits::{FEED_KNOWN_MAX, FEED_PAGE};
 use crate::base::{Backoff, Clock, Id, Random, Timestamp};
 use crate::client::{self, FeedEvent};
-use crate::model::role::HostRoles;
 use crate::model::{Enforced, FeedApplied};
 use crate::pki::RevokedSet;
 use crate::sys::{FileError, Files, Versions};
@@ -116,9 +115,7 @@ impl Follower {
         let directory = disk::directory(&parts.state_directory);
         let (kept, contact) = Kept::open(parts.files, directory, parts.clock.now())?;
         parts.state.enforced().begin(kept.set().clone(), contact);
-        if let Some(roles) = kept.roles()? {
-            put_in_force(&parts.state, &roles);
-        }
+        roles::begin(&parts.state, &kept)?;
         parts.state.update(|view| view.place = kept.place());
         Ok(Self {
             server: parts.server,
@@ -239,7 +236,7 @@ impl Follower {
                 FeedEvent::Hello(_) => return Err(FollowError::Nonsense("hello twice")),
                 FeedEvent::Heartbeat(heartbeat) => self.heartbeat(heartbeat.head)?,
                 FeedEvent::Lost(lost) => return self.give_back(pair, hello.feed, lost.have).await,
-                FeedEvent::Roles(roles) => self.take_roles(&roles),
+                FeedEvent::Roles(told) => roles::take(&self.state, &*self.cut, &self.kept, &told),
                 FeedEvent::Snapshot(part) => {
                     if self.take_part(pair, hello.feed, part).await? {
                         return Ok(());
@@ -311,25 +308,6 @@ impl Follower {
         }
         self.note();
         Ok(false)
-    }
-
-    /// What came counts, what it took away is cut, and it is kept, in this order. When the disk does not take it, it
-    /// counts all the same, and the server says it again after a restart.
-    fn take_roles(&self, roles: &HostRoles) {
-        if !self.state.roles().is_enforced() {
-            return;
-        }
-        let lost = put_in_force(&self.state, roles);
-        let cut = self.cut.cut_clients(&lost);
-        tracing::info!(
-            clients = roles.clients.len(),
-            lost = lost.len(),
-            cut,
-            "who may do what here has changed"
-        );
-        if let Err(error) = self.kept.keep_roles(roles) {
-            tracing::warn!("the roles were not kept: {error}");
-        }
     }
 
     fn enforced(&self) -> &Arc<Enforced> {
@@ -439,21 +417,6 @@ impl Follower {
         }
         Ok(taken_for_own)
     }
-}
-
-/// Puts roles in force; who lost one.
-fn put_in_force(state: &FeedState, roles: &HostRoles) -> BTreeSet<String> {
-    if !state.roles().is_enforced() {
-        return BTreeSet::new();
-    }
-    let published = state.roles().publish(roles);
-    for (role, why) in published.unread {
-        tracing::error!(
-            role,
-            "a role cannot be read and allows nothing: {why}; is this agent older than the server?"
-        );
-    }
-    published.lost
 }
 
 /// What has come already besides, so that one write to the disk does for all; and what came after it.

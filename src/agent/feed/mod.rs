@@ -10,6 +10,7 @@ mod disk;
 mod follow;
 mod ledger;
 mod metrics;
+mod roles;
 mod state;
 
 use std::collections::BTreeSet;

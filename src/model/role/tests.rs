@@ -59,6 +59,34 @@ fn every_route_of_every_engine_is_in_the_table() {
 }
 
 #[test]
+fn the_page_about_roles_lists_every_operation_in_its_class() {
+    let page = include_str!("../../../docs/roles.md");
+    for class in Class::ALL {
+        let start = format!("| `@{class}` | ");
+        let row = page.lines().find(|line| line.starts_with(&start)).unwrap();
+        let listed: Vec<&str> = row
+            .trim_end_matches(" |")
+            .rsplit(" | ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .collect();
+        assert_eq!(
+            listed,
+            OperationSet::of(|operation| operation.class == class).names(),
+            "{class}"
+        );
+    }
+    for role in built_ins() {
+        assert!(
+            page.contains(&format!("| `{}` | ", role.name())),
+            "{}",
+            role.name()
+        );
+    }
+}
+
+#[test]
 fn no_path_belongs_to_two_routes() {
     for operation in OPERATIONS {
         for name in ["a", "json", "create", "prune", "get", "search"] {

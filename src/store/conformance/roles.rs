@@ -16,11 +16,11 @@ on_every_store![
     who_tells_hosts_is_woken_by_what_changes_who_may_do_what,
 ];
 
-fn role(name: &str, allow: &str) -> RoleChange {
+fn role(name: &str, operation: &str) -> RoleChange {
     let role = StoredRole {
         name: name.parse().unwrap(),
         spec: RoleSpec {
-            allow: vec![allow.to_owned()],
+            allow: vec![operation.to_owned()],
             ..RoleSpec::default()
         },
         changed_at: t0(),
