@@ -69,7 +69,7 @@ async fn roles_count_at_once_and_the_last_known_ones_while_the_server_is_away() 
     assert_ne!(may(&host, "alice"), ALLOWED);
     // Who wrote into the file said nothing: nobody gets in before the server is heard of.
     host.disk.plant(
-        &format!("{STATE}/feed/roles.json"),
+        format!("{STATE}/feed/roles.json"),
         "{\"clients\": {\"mallory\": [\"adm",
     );
     host.start();
