@@ -14,7 +14,7 @@ agent_start host
 settles 30 "the agent enrols and the gate listens" served_serial "$port"
 for name in alice mallory trudy; do check "$name enrols" client_enroll "$name"; done
 
-status() { dockwarden agent status --config "$W/agents/host/agent.toml" "$@"; }
+status() { dockwarden agent status --config "$W/agents/host/agent.toml"; }
 follows() { status | grep -q 'RevocationFresh *True'; }
 settles 40 "the agent follows the feed and says so" follows
 
