@@ -20,6 +20,7 @@ mod doctor;
 mod foreign_readers;
 mod gate_access;
 mod gate_authz;
+mod gate_authz_engine;
 mod gate_requests;
 mod gate_revoked;
 mod gate_roles;
