@@ -303,6 +303,15 @@ impl Service {
         Ok(snapshot.of_host(&identity.labels))
     }
 
+    /// Whether there is a role of this name.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn is_role(&self, name: &str) -> Result<bool, ServiceError> {
+        let is_built_in = built_ins().iter().any(|role| role.name().as_str() == name);
+        Ok(is_built_in || self.role_snapshot().await?.roles.contains_key(name))
+    }
+
     async fn role_snapshot(&self) -> Result<Arc<Snapshot>, ServiceError> {
         let mut kept = self.roles.0.lock().await;
         // INVARIANT: counted before it is read: what is committed in between is read again.

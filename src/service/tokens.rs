@@ -61,6 +61,9 @@ pub enum TokenError {
     /// Not a role's name.
     #[error("{0:?} is not a role's name: use 1 to 63 of a-z, 0-9 and '-'")]
     Role(String),
+    /// A role that there is not.
+    #[error("there is no role {0}: dockwarden role ls shows all")]
+    NoRole(String),
     /// Only an admin gives permissions.
     #[error("only an admin may make tokens that give a permission on the server")]
     Permission,
@@ -146,6 +149,11 @@ impl Service {
         new.check()?;
         if new.permission.is_some() && !operator.reaches::<Admin>() {
             return Err(TokenError::Permission);
+        }
+        if let Some(role) = &new.role
+            && !self.is_role(role).await?
+        {
+            return Err(TokenError::NoRole(role.clone()));
         }
         let now = self.clock.now();
         let joining = JoinToken::draw(&*self.random, self.authority.pins());

@@ -245,6 +245,11 @@ async fn a_client_that_joins_with_a_role_is_told_of_and_can_lose_it() {
         .await;
     let answer = server.enroll(&token, &csr_pem(&key(), "bob", &[])).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
+    let unknown = json!({"profile": "client", "names": ["eve"], "cidrs": [], "role": "operater"});
+    let refused = server
+        .call(Some(&server.admin), "POST", "/v1/tokens", Some(unknown))
+        .await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
     assert_eq!(of(&told(&mut feed).await, "bob"), ["operator"]);
     let taken = "/v1/bindings?client=bob&role=operator";
     assert_eq!(

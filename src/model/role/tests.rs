@@ -87,6 +87,18 @@ fn the_page_about_roles_lists_every_operation_in_its_class() {
 }
 
 #[test]
+fn the_role_files_of_deploy_are_roles() {
+    for text in [
+        include_str!("../../../deploy/roles/restarter.toml"),
+        include_str!("../../../deploy/roles/shop.toml"),
+    ] {
+        let role = Role::check("sample".parse().unwrap(), RoleSpec::from_toml(text).unwrap()).unwrap();
+        assert!(role.rules().is_some());
+        assert!(!role.operations().names().contains(&"ContainerExec"));
+    }
+}
+
+#[test]
 fn no_path_belongs_to_two_routes() {
     for operation in OPERATIONS {
         for name in ["a", "json", "create", "prune", "get", "search"] {
