@@ -50,6 +50,8 @@ fn routes(host: &Credentials) -> Vec<Route> {
     let status = format!("/v1/hosts/{}/status", host.name);
     let known = json!({"feed": ID, "changes": [], "last": true});
     let applied = json!({"feed": ID, "number": 0});
+    let role = json!({"name": "stopper", "role": {"allow": ["ContainerStop"]}});
+    let binding = json!({"client": "nobody", "role": "viewer"});
     vec![
         route("POST", "/enroll", "/enroll", Some(enroll.clone()), Who::Public),
         route("POST", "/v1/enroll", "/v1/enroll", Some(enroll), Who::Public),
@@ -137,6 +139,30 @@ fn routes(host: &Credentials) -> Vec<Route> {
             Who::Operator,
         ),
         route("GET", "/v1/clients", "/v1/clients", None, Who::Operator),
+        route("GET", "/v1/roles", "/v1/roles", None, Who::Viewer),
+        route("POST", "/v1/roles", "/v1/roles", Some(role), Who::Admin),
+        route(
+            "DELETE",
+            "/v1/roles/{name}",
+            "/v1/roles/nothing",
+            None,
+            Who::Admin,
+        ),
+        route("GET", "/v1/bindings", "/v1/bindings", None, Who::Viewer),
+        route(
+            "POST",
+            "/v1/bindings",
+            "/v1/bindings",
+            Some(binding),
+            Who::Operator,
+        ),
+        route(
+            "DELETE",
+            "/v1/bindings",
+            "/v1/bindings?client=a&role=viewer",
+            None,
+            Who::Operator,
+        ),
         route("GET", "/v1/audit", "/v1/audit", None, Who::Operator),
         route("GET", "/v1/whoami", "/v1/whoami", None, Who::AnyIdentity),
         route("GET", "/ca.pem", "/ca.pem", None, Who::Public),
