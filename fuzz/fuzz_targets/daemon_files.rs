@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 
 use dockwarden::agent::daemon::arrangement::release::{Release, release};
-use dockwarden::agent::daemon::arrangement::{Arrangement, Wanted, arrange, diff};
+use dockwarden::agent::daemon::arrangement::{Arrangement, FileChange, Wanted, arrange, diff};
 use dockwarden::agent::daemon::facts::{
-    ConfigFile, DaemonFacts, DaemonState, EngineFacts, Layout, OptionsFile, Program, Scope, ServiceManager, SocketUnit,
-    Unit, UnitFile,
+    ConfigFile, DaemonFacts, DaemonState, EngineFacts, Layout, OptionsFile, Program, Scope, ServiceManager,
+    SocketUnit, Unit, UnitFile,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -18,15 +18,22 @@ const OPTIONS: &str = "/etc/default/docker";
 
 fuzz_target!(|input: &[u8]| {
     let parts: Vec<&[u8]> = split(input, b"\n====\n");
-    let [config, unit, options, ..] = parts[..] else { return };
-    let (Ok(unit), Ok(options)) = (str::from_utf8(unit), str::from_utf8(options)) else { return };
+    let [config, unit, options, ..] = parts[..] else {
+        return;
+    };
+    let (Ok(unit), Ok(options)) = (str::from_utf8(unit), str::from_utf8(options)) else {
+        return;
+    };
     for unit in [Some(unit), None] {
         let facts = facts(config, unit, options);
         match arrange(&facts, &wanted()) {
             Ok(arrangement) => check(facts, &arrangement),
             Err(refusal) => {
                 let message = refusal.to_string();
-                assert!(!message.is_empty() && message.len() <= MESSAGE_BYTES_MAX + 4 * input.len(), "{message}");
+                assert!(
+                    !message.is_empty() && message.len() <= MESSAGE_BYTES_MAX + 4 * input.len(),
+                    "{message}"
+                );
             }
         }
     }
@@ -34,7 +41,10 @@ fuzz_target!(|input: &[u8]| {
 
 fn split<'a>(mut input: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
     let mut parts = Vec::new();
-    while let Some(at) = input.windows(separator.len()).position(|window| window == separator) {
+    while let Some(at) = input
+        .windows(separator.len())
+        .position(|window| window == separator)
+    {
         parts.push(&input[..at]);
         input = &input[at + separator.len()..];
     }
@@ -100,12 +110,36 @@ fn facts(config: &[u8], unit: Option<&str>, options: &str) -> DaemonFacts {
 fn check(mut facts: DaemonFacts, arrangement: &Arrangement) {
     for change in &arrangement.changes {
         diff::unified(change);
-        let after = change.after.clone().expect("nothing of ours is there to be removed");
+        let after = change
+            .after
+            .clone()
+            .expect("nothing of ours is there to be removed");
         if let Some(before) = &change.before {
             assert_ne!(*before, after, "a change that changes nothing");
         }
         let given_back = release(change.before.as_deref(), &after, Some(&after));
         assert_eq!(given_back, Release::Original(change.before.clone()));
+    }
+    apply(&mut facts, &arrangement.changes);
+    let again = arrange(&facts, &wanted()).expect("it was arranged a moment before");
+    assert!(again.changes.is_empty(), "{:?}", again.changes);
+    assert_eq!(again.argv, arrangement.argv);
+    // What could not move in one step moves with the next restart, once.
+    apply(&mut facts, &again.moves);
+    let last = arrange(&facts, &wanted()).expect("it was arranged a moment before");
+    assert!(
+        last.changes.is_empty() && last.moves.is_empty(),
+        "{:?}",
+        (last.changes, last.moves)
+    );
+}
+
+fn apply(facts: &mut DaemonFacts, changes: &[FileChange]) {
+    for change in changes {
+        let after = change
+            .after
+            .clone()
+            .expect("nothing of ours is there to be removed");
         if change.path == facts.config_file.path {
             facts.config_file.contents = Some(after);
             continue;
@@ -123,7 +157,4 @@ fn check(mut facts: DaemonFacts, arrangement: &Arrangement) {
             None => facts.options_files[0].contents = text,
         }
     }
-    let again = arrange(&facts, &wanted()).expect("it was arranged a moment before");
-    assert!(again.changes.is_empty() && again.moves.is_empty(), "{:?}", (again.changes, again.moves));
-    assert_eq!(again.argv, arrangement.argv);
 }

@@ -11,7 +11,7 @@ pub const PATH_BYTES_MAX: usize = 8 * 1024;
 /// Why a path was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Longer than `PATH_BYTES_MAX`.
+    /// Longer than `PATH_BYTES_MAX`, as sent or as it would be forwarded.
     #[error("the path is longer than {PATH_BYTES_MAX} bytes")]
     TooLong,
     /// Not `/...`.
@@ -56,6 +56,10 @@ pub fn normalise(raw: &str) -> Result<String, PathError> {
     let mut path = format!("/{}", kept.join("/"));
     if decoded.ends_with('/') && path.len() > 1 {
         path.push('/');
+    }
+    // Escaping makes it longer, and what is forwarded has to be a path here, too.
+    if encode(&path).len() > PATH_BYTES_MAX {
+        return Err(PathError::TooLong);
     }
     Ok(path)
 }

@@ -14,7 +14,7 @@ token_new "$W/tokens/host" host host --cidr 127.0.0.0/8
 agent_config host "$port" "$DOCKER_SOCKET"
 agent_start host
 settles 30 "the agent enrols and the gate listens" served_serial "$port"
-token_new "$W/tokens/crowd" client 'crowd-*' --uses "$count"
+token_new "$W/tokens/crowd" client 'crowd-*' --role admin --uses "$count"
 clients=()
 for ((number = 1; number <= count; number++)); do
     name=crowd-$number
