@@ -1,5 +1,5 @@
 //! The authorization plugin: dockerd asks it about every request, and so a host whose dockerd serves TLS itself refuses
-//! a revoked client, which dockerd alone cannot. [`decide`] is the decision, a pure function of the bytes that dockerd
+//! a revoked client, which dockerd alone cannot. [`decide()`] is the decision, a pure function of the bytes that dockerd
 //! sends; [`Plugin`] serves it on a unix socket.
 //!
 //! What it cannot do: end a stream that is open already, and see gRPC that dockerd takes before it asks.
