@@ -112,5 +112,5 @@ before=$(agent_property MainPID)
 check "an agent is made to hang" on_agent sh -c "kill -s STOP $before"
 settles 30 "the watchdog starts an agent that hangs again" agent_again
 contains "and says so" "Watchdog timeout" "$(on_agent journalctl --no-pager -o cat -u dockwarden-agent)"
-check "its gate serves again" served_serial 2376 "$agent_address"
+settles 20 "its gate serves again" served_serial 2376 "$agent_address"
 host_stop "$agent_host"
