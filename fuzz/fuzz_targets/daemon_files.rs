@@ -136,25 +136,22 @@ fn check(mut facts: DaemonFacts, arrangement: &Arrangement) {
 
 fn apply(facts: &mut DaemonFacts, changes: &[FileChange]) {
     for change in changes {
-        let after = change
-            .after
-            .clone()
-            .expect("nothing of ours is there to be removed");
         if change.path == facts.config_file.path {
-            facts.config_file.contents = Some(after);
+            facts.config_file.contents.clone_from(&change.after);
             continue;
         }
-        let text = String::from_utf8(after).expect("text was made from text");
+        let text = change.after.clone();
+        let text = text.map(|text| String::from_utf8(text).expect("text was made from text"));
         match facts.unit.as_mut() {
             Some(unit) => {
                 // The port is closed in it first where settings move.
                 unit.drop_ins.retain(|file| file.path != change.path);
-                unit.drop_ins.push(UnitFile {
+                unit.drop_ins.extend(text.map(|contents| UnitFile {
                     path: change.path.clone(),
-                    contents: text,
-                });
+                    contents,
+                }));
             }
-            None => facts.options_files[0].contents = text,
+            None => facts.options_files[0].contents = text.expect("not a file of ours alone"),
         }
     }
 }

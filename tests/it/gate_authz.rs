@@ -249,6 +249,14 @@ fn what_cannot_be_read_is_refused() {
         let answer = decide(bytes.as_bytes(), &desk.standing());
         assert!(!answer.allow && !answer.message.is_empty(), "{:.80}", bytes);
     }
+    // In what is skipped, too.
+    let mut no_text = text.replacen('{', "{\"Other\":\"?\",", 1).into_bytes();
+    let at = no_text
+        .iter()
+        .position(|byte| *byte == b'?')
+        .expect("it was put there");
+    no_text[at] = 0xaa;
+    assert!(!decide(&no_text, &desk.standing()).allow);
     assert!(
         decide(&too_long.as_bytes()[..MESSAGE_BYTES_MAX], &desk.standing()).allow,
         "at the limit"

@@ -96,7 +96,9 @@ impl Message {
         if bytes.len() > MESSAGE_BYTES_MAX {
             return Err(MessageError::TooLong);
         }
-        let raw: Raw = serde_json::from_slice(bytes).map_err(|e| malformed(&e.to_string()))?;
+        // serde_json does not look at the bytes of what it skips.
+        let text = str::from_utf8(bytes).map_err(|_| malformed("it is not UTF-8"))?;
+        let raw: Raw = serde_json::from_str(text).map_err(|e| malformed(&e.to_string()))?;
         if raw.method.is_empty() || raw.target.is_empty() {
             return Err(malformed("it names no request"));
         }
