@@ -3,7 +3,7 @@
 //! `cargo bench --bench gate [-- --seconds N --connections N --socket PATH --large TARGET]`
 //!
 //! Requests on kept connections (how many, how long each), a new connection for each request (full handshakes: nobody
-//! resumes), and bytes of one large answer. Three rounds, one after the other in turn; the median counts. Without
+//! resumes; the gate without roles), and bytes of one large answer. Three rounds, one after the other in turn; the median counts. Without
 //! `--socket` an nginx stands in for the engine and answers at once. Load, proxies and engine share the processors.
 //! Needs nginx and HAProxy (`apt-get install nginx-light haproxy`).
 
@@ -109,7 +109,7 @@ fn gate(scratch: &Path, place: &Place, token: &str, socket: &str) -> anyhow::Res
     let (port, address) = (place.address.port(), free_address()?);
     let configuration = format!(
         "server = \"https://localhost:{port}\"\nnames = [\"bench-host\", \"localhost\"]\nlisten = \"{address}\"\n\
-         token_file = \"{}\"\ndocker_socket = \"{socket}\"\nfiles = \"{}\"\nstate = \"{}\"\n",
+         roles = \"ignore\"\ntoken_file = \"{}\"\ndocker_socket = \"{socket}\"\nfiles = \"{}\"\nstate = \"{}\"\n",
         path("token")?,
         path("files")?,
         path("state")?,
