@@ -8,8 +8,13 @@ use crate::model::{Condition, ConditionKind, ConditionStatus, Mode};
 /// What `feed` comes to now.
 pub(super) fn freshness(feed: Option<&FeedState>, mode: Mode, now: Timestamp) -> Condition {
     let (status, reason, message) = match feed {
-        Some(feed) => followed(feed, now),
-        None => not_followed(mode),
+        Some(feed) if feed.refuses() => followed(feed, now),
+        Some(feed) => not_enforced(feed, mode),
+        None => finding(
+            ConditionStatus::Unknown,
+            "NotFollowed",
+            "the feed is only followed by a running agent",
+        ),
     };
     Condition {
         kind: ConditionKind::RevocationFresh,
@@ -20,12 +25,18 @@ pub(super) fn freshness(feed: Option<&FeedState>, mode: Mode, now: Timestamp) ->
     }
 }
 
-fn not_followed(mode: Mode) -> Finding {
-    let message = match mode {
-        Mode::Daemon => "in mode daemon revocations are not enforced on this host: dockerd itself knows none",
-        Mode::Gate | Mode::Files => "the feed is only followed by a running agent",
-    };
-    finding(ConditionStatus::Unknown, "NotFollowed", message)
+/// The server is told so, too: nobody is to believe that a revocation has arrived here.
+fn not_enforced(feed: &FeedState, mode: Mode) -> Finding {
+    let view = feed.view();
+    let mut message = format!(
+        "in mode {mode} nothing on this host refuses the {} that are revoked (feed {})",
+        feed.enforced().revoked().len(),
+        view.place.map_or(0, |place| place.number)
+    );
+    if let Some(why) = view.failure {
+        message.push_str(&format!("; nor is the feed followed: {why}"));
+    }
+    finding(ConditionStatus::Unknown, "NotEnforced", message)
 }
 
 fn followed(feed: &FeedState, now: Timestamp) -> Finding {
@@ -90,5 +101,21 @@ mod tests {
         enforced.heard(at + hour);
         let (status, reason, _) = condition(at + hour);
         assert_eq!((status, reason.as_str()), (ConditionStatus::True, "Following"));
+    }
+
+    #[test]
+    fn what_is_known_and_refused_by_nobody_is_not_called_fresh() {
+        let state = FeedState::new(Arc::new(Enforced::nothing()));
+        state.set_refuses(false);
+        let at = Timestamp::from_secs(1_800_000_000);
+        let condition = freshness(Some(&state), Mode::Files, at);
+        assert_eq!(condition.status, ConditionStatus::Unknown);
+        assert!(
+            condition
+                .message
+                .contains("in mode files nothing on this host refuses"),
+            "{}",
+            condition.message
+        );
     }
 }

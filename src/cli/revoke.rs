@@ -157,6 +157,9 @@ fn missing(host: &MissingHost, now: Timestamp) -> String {
         None => "was never heard of".to_owned(),
     };
     let then = match (host.applied, host.denies_from) {
+        (Some(_), _) if !host.refuses => {
+            "its agent knows of it and nothing there refuses anybody: it goes on accepting".to_owned()
+        }
         (None, _) => "its agent does not follow revocations, it goes on accepting".to_owned(),
         (_, Some(from)) if from <= now => "refuses every remote client until it is back".to_owned(),
         (_, Some(from)) => format!("refuses every remote client from {from} on"),
@@ -175,6 +178,7 @@ mod tests {
             applied,
             last_seen: Some(Timestamp::from_secs(1_000_000)),
             denies_from: denies_from.map(Timestamp::from_secs),
+            refuses: true,
         }
     }
 
@@ -183,19 +187,23 @@ mod tests {
         let now = Timestamp::from_secs(1_000_000 + 3 * 3600);
         let applied = Applied {
             number: 319,
-            hosts: 45,
+            hosts: 46,
             applied: 41,
             cut: 3,
             missing: vec![
                 host("web-17", Some(7), Some(1_000_000 + 4 * 3600)),
                 host("web-18", Some(7), Some(1_000_000 + 3600)),
                 host("web-19", None, None),
+                MissingHost {
+                    refuses: false,
+                    ..host("web-20", Some(319), None)
+                },
             ],
         };
         let lines = outcome(&applied, Duration::from_millis(213), now);
         assert_eq!(
             lines[0],
-            "  applied on 41 of 45 hosts (0.21 s); 3 open connections cut"
+            "  applied on 41 of 46 hosts (0.21 s); 3 open connections cut"
         );
         assert!(
             lines[1].contains("web-17") && lines[1].contains("from 1970-01-12T17:46:40Z on"),
@@ -204,6 +212,7 @@ mod tests {
         );
         assert!(lines[2].contains("until it is back"), "{}", lines[2]);
         assert!(lines[3].contains("does not follow"), "{}", lines[3]);
-        assert_eq!(lines[4], "  and 1 more");
+        assert!(lines[4].contains("nothing there refuses"), "{}", lines[4]);
+        assert_eq!(lines[5], "  and 1 more");
     }
 }

@@ -270,6 +270,7 @@ pub(super) fn applied(number: u64, progress: &Progress) -> Applied {
                 .last_seen
                 .zip(patience)
                 .map(|(seen, patience)| seen + patience),
+            refuses: host.refuses,
         }
     });
     Applied {

@@ -217,6 +217,19 @@ pub struct FeedApplied {
     /// It refuses remote clients when it has not heard of the server for this long, seconds; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denies_after: Option<u64>,
+    /// Whether something on it refuses what it applied; absent: it does. An agent may know what is revoked where nothing
+    /// enforces it yet.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub refuses: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 #[cfg(test)]

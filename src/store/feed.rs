@@ -167,11 +167,13 @@ pub struct ProgressQuery {
 pub struct Progress {
     /// Hosts that count.
     pub hosts: u64,
-    /// Those that have applied the number.
+    /// Those that know of the number.
+    pub followed: u64,
+    /// Those of them that refuse what it says.
     pub applied: u64,
     /// Connections that they closed for it.
     pub cut: u64,
-    /// Those that have not applied it, by name.
+    /// Those that do not refuse it, by name.
     pub missing: Vec<HostProgress>,
 }
 
@@ -186,6 +188,8 @@ pub struct HostProgress {
     pub last_seen: Option<Timestamp>,
     /// It refuses remote clients when it has not heard of the server for this long, seconds.
     pub denies_after: Option<u64>,
+    /// Whether it refuses what it applied.
+    pub refuses: bool,
 }
 
 /// Revocations and the feed. As with [`super::Store`], a write method is one transaction, answered after the commit.

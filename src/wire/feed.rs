@@ -210,7 +210,7 @@ pub struct Applied {
     pub number: u64,
     /// Hosts with a valid certificate.
     pub hosts: u64,
-    /// Those of them that have applied it.
+    /// Those of them that have applied it and refuse what it says.
     pub applied: u64,
     /// Connections they closed for it, as far as they said.
     pub cut: u64,
@@ -218,7 +218,7 @@ pub struct Applied {
     pub missing: Vec<MissingHost>,
 }
 
-/// A host that has not applied a number yet.
+/// A host that has not applied a number yet, or refuses nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct MissingHost {
@@ -235,6 +235,13 @@ pub struct MissingHost {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", schema(value_type = Option<String>, format = DateTime))]
     pub denies_from: Option<Timestamp>,
+    /// Whether it refuses what it applied; false: its agent knows what is revoked, and nothing there enforces it.
+    #[serde(default = "yes")]
+    pub refuses: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]

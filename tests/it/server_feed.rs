@@ -144,6 +144,7 @@ async fn a_revocation_reaches_who_follows_at_once_and_is_acknowledged() {
         seal: Some(told.seal),
         cut: 3,
         denies_after: Some(60),
+        refuses: true,
     };
     let (waited, said) = tokio::join!(admin.applied(&query), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -171,6 +172,7 @@ async fn a_host_that_speaks_of_other_numbers_has_applied_nothing() {
         seal,
         cut: 0,
         denies_after: None,
+        refuses: true,
     };
     let wrong = [
         FeedApplied {
@@ -440,6 +442,7 @@ async fn a_restored_server_notices_says_so_and_gets_back_what_it_lost() {
         seal,
         cut: 0,
         denies_after: None,
+        refuses: true,
     };
     agent.put_applied(&applied).await.unwrap();
     server.service.settle_when_heard().await.unwrap();

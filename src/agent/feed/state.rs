@@ -1,5 +1,6 @@
 //! How far the follower is, for reports, conditions and metrics; and what is enforced.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::disk::Place;
@@ -12,6 +13,7 @@ use crate::model::{Enforced, FeedApplied};
 pub struct FeedState {
     enforced: Arc<Enforced>,
     roles: Arc<RolesInForce>,
+    refuses: AtomicBool,
     view: Mutex<FeedView>,
 }
 
@@ -40,6 +42,7 @@ impl FeedState {
         Self {
             enforced,
             roles: Arc::new(RolesInForce::unknown()),
+            refuses: AtomicBool::new(true),
             view: Mutex::default(),
         }
     }
@@ -61,6 +64,17 @@ impl FeedState {
         &self.roles
     }
 
+    /// Whether something on this host refuses what is known here; if not, the server is told so.
+    pub fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::Acquire)
+    }
+
+    /// Says whether something does, which in the modes without a gate changes as the host does. Told to the server with the
+    /// next report or heartbeat.
+    pub fn set_refuses(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Release);
+    }
+
     /// How far it is.
     pub fn view(&self) -> FeedView {
         self.view.lock().expect("no panic while the lock is held").clone()
@@ -72,13 +86,18 @@ impl FeedState {
 
     /// What the server is told; `None` before anything was applied.
     pub fn applied(&self) -> Option<FeedApplied> {
-        let place = self.view().place?;
+        let (place, refuses) = (self.view().place?, self.refuses());
         Some(FeedApplied {
             feed: place.feed,
             number: place.number,
             seal: place.seal,
             cut: 0,
-            denies_after: self.enforced.patience().map(|patience| patience.as_secs()),
+            denies_after: self
+                .enforced
+                .patience()
+                .filter(|_| refuses)
+                .map(|patience| patience.as_secs()),
+            refuses,
         })
     }
 }

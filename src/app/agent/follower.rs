@@ -10,15 +10,17 @@ use crate::agent::{Config, RemoteServer, World};
 use crate::model::role::RolesInForce;
 use crate::model::{Enforced, Mode};
 
-/// What the follower of a host with this configuration shares with everybody; `None` in modes that enforce nothing.
-pub fn state(config: &Config) -> Option<Arc<FeedState>> {
+/// What the follower of a host with this configuration shares with everybody. Without a gate it is for whoever enforces
+/// there to say that something does.
+pub fn state(config: &Config) -> Arc<FeedState> {
     let enforced = Enforced::new(config.patience);
     let state = FeedState::new(Arc::new(enforced));
     let state = match config.roles {
         Roles::Enforce => state,
         Roles::Ignore => state.with_roles(RolesInForce::not_enforced()),
     };
-    (config.mode == Mode::Gate).then(|| Arc::new(state))
+    state.set_refuses(config.mode == Mode::Gate);
+    Arc::new(state)
 }
 
 /// A running follower.

@@ -66,9 +66,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let state = follower::state(&config);
-    let gate = match (config.mode, &state) {
-        (Mode::Gate, Some(state)) => Some(Arc::new(make_gate(&config, state, &shutdown)?)),
-        _ => None,
+    let gate = match config.mode {
+        Mode::Gate => Some(Arc::new(make_gate(&config, &state, &shutdown)?)),
+        Mode::Daemon | Mode::Files => None,
     };
     let front = gate.clone().map(|gate| gate as Arc<dyn Front>);
     // A pass may wait for a hook; in mode daemon for live-restore, a restart, and for going back.
@@ -81,21 +81,17 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     }
     let mut world = settings.world(config, front, Arc::new(RealProbe));
     world.dockerd = world.dockerd.map(|dockerd| metrics.counting(dockerd));
-    world.feed.clone_from(&state);
+    world.feed = Some(Arc::clone(&state));
     let reconciler = Reconciler::begin(world)?;
     let (end, ended) = watch::channel(false);
     let cut = gate.clone().map(|gate| gate as Arc<dyn Cut>);
-    let follower = match state {
-        Some(state) => Some(start_follower(&reconciler, state, cut, ended.clone(), &metrics)?),
-        None => None,
-    };
-    let (follower_thread, follower_ended) = follower.map(|f| (f.thread, f.ended)).unzip();
+    let follower = start_follower(&reconciler, state, cut, ended.clone(), &metrics)?;
     let heartbeat = Arc::new(AtomicI64::new(SystemClock.now().as_millis()));
     let controller = start_controller(reconciler, ended, Arc::clone(&heartbeat), metrics)?;
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map(|name| tracing::info!("{name}: stopping")),
         () = watch_over(&heartbeat, patience) => unreachable!("watches for ever"),
-        () = over(follower_ended) => Err(anyhow::anyhow!("the follower of the revocation feed ended by itself: please report this with the log above")),
+        _ = follower.ended => Err(anyhow::anyhow!("the follower of the revocation feed ended by itself: please report this with the log above")),
         _ = controller.ended => Err(anyhow::anyhow!("the controller ended by itself: please report this with the log above")),
     };
     systemd::stopping();
@@ -105,19 +101,10 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     if let Some(gate) = &gate {
         gate.drained().await;
     }
-    let threads = std::iter::once(controller.thread).chain(follower_thread);
-    let join = move || threads.for_each(|thread| drop(thread.join()));
+    let threads = [controller.thread, follower.thread];
+    let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
     let _ = tokio::task::spawn_blocking(join).await;
     outcome
-}
-
-/// Completes when a follower has ended; never without one.
-async fn over(follower: Option<oneshot::Receiver<()>>) {
-    match follower {
-        // An error means that the sender is gone: that is the end, too.
-        Some(ended) => drop(ended.await),
-        None => std::future::pending().await,
-    }
 }
 
 fn start_follower(

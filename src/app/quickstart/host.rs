@@ -89,7 +89,7 @@ pub async fn start(
     };
     let config = config.check().context("the host's configuration")?;
     let shutdown = CancellationToken::new();
-    let state = follower::state(&config).context("mode gate follows the feed")?;
+    let state = follower::state(&config);
     let gate = Arc::new(GateFront::new(
         tokio::runtime::Handle::current(),
         Place::Address(address),

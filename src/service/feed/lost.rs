@@ -148,7 +148,7 @@ impl Service {
             return Ok(());
         };
         let progress = self.progress(number).await?;
-        if progress.applied < progress.hosts {
+        if progress.followed < progress.hosts {
             return Ok(());
         }
         if self.store.settle(number, Actor::System, self.clock.now()).await? {

@@ -145,6 +145,17 @@ async fn hosts_are_counted_by_what_they_say(store: Arc<dyn Store>) {
         ("web-4.fleet.internal", None, Some(hour(5)), None),
     ];
     assert_eq!(missing, expected, "at most two, by name");
+    let mut idle = acknowledgement(id(4), 1, hour(6));
+    idle.applied.refuses = false;
+    store.acknowledge(idle).await.unwrap();
+    let progress = store.progress(about(1, hour(6))).await.unwrap();
+    assert_eq!(
+        (progress.followed, progress.applied),
+        (3, 2),
+        "knowing is not refusing"
+    );
+    let last = progress.missing.last().unwrap();
+    assert_eq!((last.applied, last.refuses), (Some(1), false));
     store
         .acknowledge(acknowledgement(id(3), 2, hour(7)))
         .await

@@ -231,6 +231,7 @@ pub fn acknowledgement(identity: Id, number: u64, now: Timestamp) -> Acknowledge
             seal: None,
             cut: 2,
             denies_after: Some(3600),
+            refuses: true,
         },
         at: now,
     }

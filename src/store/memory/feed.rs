@@ -108,7 +108,10 @@ impl Inner {
             if number == Some(query.number) {
                 progress.cut += said.map_or(0, |said| said.applied.cut);
             }
-            if number.is_some_and(|number| number >= query.number) {
+            let knows = number.is_some_and(|number| number >= query.number);
+            let refuses = said.is_none_or(|said| said.applied.refuses);
+            progress.followed += u64::from(knows);
+            if knows && refuses {
                 progress.applied += 1;
             } else if progress.missing.len() < query.missing_max as usize {
                 let reported = self.state.report(host.id).map(|report| report.reported_at);
@@ -117,6 +120,7 @@ impl Inner {
                     applied: number,
                     last_seen: said.map(|said| said.at).max(reported),
                     denies_after: said.and_then(|said| said.applied.denies_after),
+                    refuses,
                 });
             }
         }

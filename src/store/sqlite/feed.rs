@@ -144,6 +144,7 @@ impl Reader<'_> {
             let mut columns = Columns::new(row, 0, "progress of the hosts");
             Ok(Progress {
                 hosts: columns.count()?,
+                followed: columns.count()?,
                 applied: columns.count()?,
                 cut: columns.count()?,
                 missing: Vec::new(),

@@ -334,6 +334,7 @@ pub fn progress(row: &SqliteRow) -> Read<HostProgress> {
         applied,
         last_seen: said.max(reported),
         denies_after: c.optional_count()?,
+        refuses: c.count::<u64>()? != 0,
     })
 }
 

@@ -166,11 +166,11 @@ pub const PUT_REPORT: &str = "INSERT INTO host_status (host, reported_at, source
      SET reported_at = excluded.reported_at, source = excluded.source, report = excluded.report";
 pub const INSERT_FEED: &str = "INSERT INTO feed (number, previous, at, kind, serial, issuer, name, not_after, \
      reason, identity, revoker) VALUES ";
-pub const PUT_APPLIED: &str = "INSERT INTO feed_applied (host, number, cut, denies_after, at) \
-     SELECT k.value ->> 0, k.value ->> 1, k.value ->> 2, k.value ->> 3, k.value ->> 4 \
+pub const PUT_APPLIED: &str = "INSERT INTO feed_applied (host, number, cut, denies_after, at, refuses) \
+     SELECT k.value ->> 0, k.value ->> 1, k.value ->> 2, k.value ->> 3, k.value ->> 4, k.value ->> 5 \
        FROM json_each($1) AS k WHERE true \
      ON CONFLICT (host) DO UPDATE SET number = excluded.number, cut = excluded.cut, \
-       denies_after = excluded.denies_after, at = excluded.at";
+       denies_after = excluded.denies_after, at = excluded.at, refuses = excluded.refuses";
 pub const PUT_CRL: &str = "INSERT INTO crl (issuer, number, feed) VALUES ($1, $2, $3) \
      ON CONFLICT (issuer) DO UPDATE SET number = excluded.number, feed = excluded.feed \
      WHERE excluded.number > crl.number";
@@ -317,13 +317,13 @@ macro_rules! counting_hosts {
     };
 }
 pub const PROGRESS: &str = concat!(
-    "SELECT count(*), COALESCE(sum(a.number >= $1), 0), \
+    "SELECT count(*), COALESCE(sum(a.number >= $1), 0), COALESCE(sum(a.number >= $1 AND a.refuses), 0), \
      COALESCE(sum(CASE WHEN a.number = $1 THEN a.cut ELSE 0 END), 0) ",
     counting_hosts!()
 );
 pub const MISSING: &str = concat!(
-    "SELECT i.name, a.number, a.at, s.reported_at, a.denies_after ",
+    "SELECT i.name, a.number, a.at, s.reported_at, a.denies_after, COALESCE(a.refuses, 1) ",
     counting_hosts!(),
-    " AND (a.number IS NULL OR a.number < $1) ORDER BY i.name LIMIT $4"
+    " AND (a.number IS NULL OR a.number < $1 OR NOT a.refuses) ORDER BY i.name LIMIT $4"
 );
 pub const INTEGRITY: &str = "PRAGMA integrity_check(10)";

@@ -65,8 +65,8 @@ fn change_row(change: &Change, row: &mut Values) -> Result<(), Failure> {
     row.add(&revocation.by).map(drop)
 }
 
-/// Host, number, connections cut, patience, time.
-type AppliedRow = (i64, u64, u64, Option<u64>, i64);
+/// Host, number, connections cut, patience, time, whether it refuses.
+type AppliedRow = (i64, u64, u64, Option<u64>, i64, bool);
 
 fn applied_row(state: &State, id: crate::base::Id) -> Option<AppliedRow> {
     let said = state.acknowledgement(id)?;
@@ -78,5 +78,6 @@ fn applied_row(state: &State, id: crate::base::Id) -> Option<AppliedRow> {
         applied.cut,
         applied.denies_after,
         said.at.as_millis(),
+        applied.refuses,
     ))
 }
