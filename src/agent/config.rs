@@ -146,6 +146,8 @@ pub struct RawConfig {
     pub on_stale: Option<OnStale>,
     /// What the gate makes of roles.
     pub roles: Option<Roles>,
+    /// Whether the gate writes down what clients use (mode `gate`).
+    pub learn: Option<bool>,
     /// How long the gate goes on without having heard of the server.
     pub max_staleness: Option<Span>,
     /// dockerd itself (mode `daemon`).
@@ -243,6 +245,8 @@ pub struct Config {
     pub patience: Option<Duration>,
     /// What the gate makes of roles.
     pub roles: Roles,
+    /// Whether the gate writes down what clients use.
+    pub learn: bool,
     /// dockerd itself; there in mode `daemon` and in no other.
     pub daemon: Option<DaemonConfig>,
 }
@@ -276,6 +280,7 @@ impl RawConfig {
             metrics: self.metrics.or(below.metrics),
             on_stale: self.on_stale.or(below.on_stale),
             roles: self.roles.or(below.roles),
+            learn: self.learn.or(below.learn),
             max_staleness: self.max_staleness.or(below.max_staleness),
             daemon: self.daemon.or(below.daemon),
         }
@@ -327,6 +332,7 @@ impl RawConfig {
             metrics: self.metrics,
             patience,
             roles: self.roles.unwrap_or_default(),
+            learn: self.learn.unwrap_or_default(),
             daemon,
         })
     }
@@ -348,6 +354,7 @@ fn refuse_other_modes(mode: Mode, raw: &RawConfig) -> Result<(), ConfigError> {
     let strangers = [
         ("hook", Mode::Files, raw.hook.is_some()),
         ("dial", Mode::Files, raw.dial.is_some()),
+        ("learn", Mode::Gate, raw.learn == Some(true)),
         ("[daemon]", Mode::Daemon, raw.daemon.is_some()),
     ];
     match strangers.into_iter().find(|(_, home, set)| *set && *home != mode) {
@@ -397,6 +404,10 @@ mod tests {
             ("serverr = 'x'", "unknown field `serverr`"),
             ("server = 'http://ca:8443'", "plain HTTP"),
             ("[daemon]", "[daemon] only means something with mode = \"daemon\""),
+            (
+                "mode = 'files'\nlearn = true",
+                "learn only means something with mode = \"gate\"",
+            ),
             (
                 "mode = 'daemon'\nhook = 'x'",
                 "only means something with mode = \"files\"",

@@ -1,5 +1,7 @@
 //! `dockwarden role`: what clients may do to Docker, and who may where.
 
+mod learn;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -33,6 +35,10 @@ pub enum Command {
     Bind(Bind),
     /// Take a role from a client, and close its open connections
     Unbind(Bind),
+    /// Print the role that would allow exactly what a client was seen to use on this host
+    #[command(after_help = "Needs learn = true in agent.toml, and root:\n  \
+        dockwarden role learn ci --since 1h > ci.toml")]
+    Learn(learn::Learn),
 }
 
 /// Arguments of `role ls`.
@@ -102,6 +108,7 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
         Command::Rm(args) => rm(args, world).await,
         Command::Bind(args) => bind(args, world).await,
         Command::Unbind(args) => unbind(args, world).await,
+        Command::Learn(args) => learn::run(&args, world),
     }
 }
 

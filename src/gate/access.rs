@@ -1,5 +1,6 @@
-//! The access log: one record per request, written when its last byte is through. Queries, header values and
-//! bodies never get into it.
+//! The access log: one record per request, written when its last byte is through, and one more at the beginning of what
+//! streams. Refused and cut ones are warnings, so that a filter can keep those alone. Queries, header values and bodies
+//! never get into it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tracing::info;
+use tracing::{Level, event};
 
 use super::registry::Entered;
+use super::rules::Facts;
 use crate::base::{Clock, Timestamp};
+use crate::model::role::{Operation, RoleName, find};
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +33,10 @@ pub struct Record {
     connection: Arc<Entered>,
     clock: Arc<dyn Clock>,
     started: Timestamp,
-    method: Method,
+    method: Option<Method>,
     path: String,
+    operation: Option<&'static Operation>,
+    role: Option<RoleName>,
     status: StatusCode,
     bytes_in: Arc<AtomicU64>,
     bytes_out: Arc<AtomicU64>,
@@ -41,12 +46,22 @@ pub struct Record {
 impl Record {
     /// Starts a record. `path` must hold no query.
     pub fn start(connection: Arc<Entered>, clock: Arc<dyn Clock>, method: Method, path: String) -> Self {
+        let mut record = Self::without_head(connection, clock);
+        record.method = Some(method);
+        record.path = path;
+        record
+    }
+
+    /// Of what does not even frame a request.
+    pub fn without_head(connection: Arc<Entered>, clock: Arc<dyn Clock>) -> Self {
         Self {
             started: clock.now(),
             connection,
             clock,
-            method,
-            path,
+            method: None,
+            path: String::new(),
+            operation: None,
+            role: None,
             status: StatusCode::BAD_GATEWAY,
             bytes_in: Arc::default(),
             bytes_out: Arc::default(),
@@ -54,9 +69,15 @@ impl Record {
         }
     }
 
-    /// The path once it is known in its normal form.
-    pub fn set_path(&mut self, path: &str) {
-        path.clone_into(&mut self.path);
+    /// The path once it is known in its normal form, and the operation that it is part of.
+    pub fn set_target(&mut self, facts: &Facts) {
+        self.path.clone_from(&facts.path);
+        self.operation = find(facts.method.as_str(), facts.operation_path());
+    }
+
+    /// The role that allows it.
+    pub fn set_role(&mut self, role: Option<RoleName>) {
+        self.role = role;
     }
 
     /// The answer's status.
@@ -79,37 +100,67 @@ impl Record {
     pub fn counters(&self) -> (Arc<AtomicU64>, Arc<AtomicU64>) {
         (Arc::clone(&self.bytes_in), Arc::clone(&self.bytes_out))
     }
+
+    /// Writes that it has begun, of what may go on for days: an upgrade, and operations that stream.
+    pub fn note_open(&self) {
+        if self.operation.is_some_and(|operation| operation.streams) {
+            self.write("open", None);
+        }
+    }
+
+    fn write(&self, outcome: &str, reason: Option<String>) {
+        let peer = self.connection.peer.verified();
+        let operation = self.operation.map(|operation| operation.name);
+        let what = operation.unwrap_or_else(|| self.method.as_ref().map_or("?", Method::as_str));
+        let decision = match &self.outcome {
+            Outcome::Denied(_) => "denied",
+            Outcome::Broken | Outcome::Complete => "allowed",
+        };
+        let duration = self.clock.now().since(self.started).as_millis();
+        // Texts of the client's stand in quotes, so that none of them looks like a field.
+        macro_rules! record {
+            ($level:expr) => {
+                event!(
+                    target: "dockwarden::access",
+                    $level,
+                    identity = %peer.name(),
+                    serial = %peer.serial(),
+                    role = self.role.as_ref().map(RoleName::as_str),
+                    operation,
+                    decision,
+                    outcome,
+                    reason,
+                    method = self.method.as_ref().map(Method::as_str),
+                    path = self.path.as_str(),
+                    status = self.status.as_u16(),
+                    bytes_in = self.bytes_in.load(Ordering::Relaxed),
+                    bytes_out = self.bytes_out.load(Ordering::Relaxed),
+                    duration_ms = u64::try_from(duration).unwrap_or(u64::MAX),
+                    remote = %self.connection.remote,
+                    connection = self.connection.number,
+                    "{} {} -> {}",
+                    peer.name(),
+                    what,
+                    self.status.as_u16(),
+                )
+            };
+        }
+        match outcome {
+            "denied" | "cut" => record!(Level::WARN),
+            _ => record!(Level::INFO),
+        }
+    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let peer = self.connection.peer.verified();
         let cut = self.connection.reason().map(|reason| reason.to_string());
-        let outcome = match (&self.outcome, cut) {
-            (Outcome::Complete, _) => "complete".to_owned(),
-            (Outcome::Denied(why), _) => format!("denied: {why}"),
-            (Outcome::Broken, Some(reason)) => format!("cut: {reason}"),
-            (Outcome::Broken, None) => "broken off".to_owned(),
-        };
-        info!(
-            target: "dockwarden::access",
-            identity = %peer.name(),
-            serial = %peer.serial(),
-            remote = %self.connection.remote,
-            connection = self.connection.number,
-            method = %self.method,
-            path = %self.path,
-            status = self.status.as_u16(),
-            bytes_in = self.bytes_in.load(Ordering::Relaxed),
-            bytes_out = self.bytes_out.load(Ordering::Relaxed),
-            duration_ms = u64::try_from(self.clock.now().since(self.started).as_millis()).unwrap_or(u64::MAX),
-            outcome,
-            "{} {} {} -> {}",
-            peer.name(),
-            self.method,
-            self.path,
-            self.status.as_u16(),
-        );
+        match (&self.outcome, cut) {
+            (Outcome::Complete, _) => self.write("complete", None),
+            (Outcome::Denied(why), _) => self.write("denied", Some(why.clone())),
+            (Outcome::Broken, Some(reason)) => self.write("cut", Some(reason)),
+            (Outcome::Broken, None) => self.write("broken off", None),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, info, warn};
 
+use super::access::Record;
 use super::denial::Denial;
 use super::framing::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::guarded::{Guarded, Signals};
@@ -200,8 +201,11 @@ async fn drive(shared: &Arc<Shared>, stream: TlsStream<TcpStream>, connection: &
     match (finished, client.refused()) {
         (None, _) => reset(&client),
         (Some(_), Some(refusal)) if !signals.is_busy() => {
-            info!(connection = connection.number, identity = %connection.peer.verified().name(), %refusal, "request refused");
-            Box::pin(close_with(client.into_inner(), &Denial::Framing(refusal))).await;
+            let denial = Denial::Framing(refusal);
+            let mut record = Record::without_head(Arc::clone(connection), Arc::clone(&shared.clock));
+            record.set_denied(denial.status(), &denial.to_string());
+            drop(record);
+            Box::pin(close_with(client.into_inner(), &denial)).await;
         }
         _ => {}
     }

@@ -25,6 +25,7 @@ use super::upstream::Upstream;
 use crate::base::{Clock, Timestamp};
 use crate::model::Enforced;
 use crate::model::role::RolesInForce;
+use crate::model::role::learn::Learner;
 
 /// Connections the kernel keeps for us while we are busy.
 const BACKLOG: u32 = 1024;
@@ -140,6 +141,15 @@ impl Gate {
     pub fn with_roles(mut self, roles: Arc<RolesInForce>) -> Self {
         let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
         shared.judge = Judge::new(roles);
+        self
+    }
+
+    /// Says to `learner` what clients ask for, whether or not it is allowed. Call it after [`Gate::with_roles`]. Bodies that
+    /// rules could look at are read, up to their limit, even where no rule has to see them.
+    #[must_use]
+    pub fn with_learner(mut self, learner: Arc<Learner>) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
+        shared.judge.learning(learner);
         self
     }
 

@@ -22,7 +22,7 @@ use super::headers;
 use super::permit::Permit;
 use super::registry::Entered;
 use super::roles::Passing;
-use super::rules;
+use super::rules::{self, Facts};
 use super::shared::Shared;
 use super::tunnel;
 use super::upstream::UpstreamError;
@@ -47,11 +47,11 @@ impl Exchange {
             request.method().clone(),
             request.uri().path().to_owned(),
         );
-        let permit = match self.permit(&request) {
+        let classified = rules::classify(&request).inspect(|facts| record.set_target(facts));
+        let permit = match classified.and_then(|facts| self.permit(facts)) {
             Ok(permit) => permit,
             Err(denial) => return Ok(deny(&denial, &mut record)),
         };
-        record.set_path(&permit.facts().path);
         let client = self.connection.peer.verified().name().as_str();
         let identity = self.shared.identity();
         let host = identity.host().name().as_str();
@@ -60,14 +60,14 @@ impl Exchange {
             .judge
             .admit(client, host, permit.facts(), request)
             .await;
-        match judged {
+        record.set_role(judged.role);
+        match judged.passed {
             Ok(request) => Ok(self.forward(permit, request, record, busy).await),
             Err(denial) => Ok(deny(&denial, &mut record)),
         }
     }
 
-    fn permit(&self, request: &Request<Incoming>) -> Result<Permit, Denial> {
-        let facts = rules::classify(request)?;
+    fn permit(&self, facts: Facts) -> Result<Permit, Denial> {
         let (identity, now) = (self.shared.identity(), self.shared.clock.now());
         let shared = &self.shared;
         self.connection
@@ -128,6 +128,7 @@ impl Exchange {
         record: Record,
     ) -> Response<Answer> {
         let upgraded = hyper::upgrade::on(&mut response);
+        record.note_open();
         let (connection, signals) = (Arc::clone(&self.connection), Arc::clone(&self.signals));
         self.shared.tasks.spawn(async move {
             tunnel::run(client, upgraded, connection, signals, record).await;
@@ -180,6 +181,8 @@ impl Relayed {
         let body = Counted::new(body, record.counters().1);
         if body.is_end_stream() {
             record.set_complete();
+        } else {
+            record.note_open();
         }
         Self {
             body,

@@ -1,7 +1,7 @@
 //! Roles at the gate: every request is held against the roles of whoever sends it before anything of it goes on, and
 //! so is its body where a role's rules look at bodies.
 //!
-//! **Invariant:** no body is collected but one that rules must see; at most [`BODY_BYTES_MAX`] of it, and no more than
+//! **Invariant:** no body is collected but one that rules must see, or a learner where there is one; at most [`BODY_BYTES_MAX`] of it, and no more than
 //! [`JUDGED_BYTES_MAX`] of all together. What is passed on is what was judged, byte for byte.
 
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use tokio::time::{sleep, timeout};
 
 use super::denial::Denial;
 use super::rules::Facts;
-use crate::model::role::{self, BODY_BYTES_MAX, Body, Decision, RolesInForce, Verdict};
+use crate::model::role::learn::{Learner, looks_at_body};
+use crate::model::role::{self, BODY_BYTES_MAX, Body, Decision, RoleName, RolesInForce, Verdict};
 
 /// Bytes of all bodies that are being judged at a time.
 pub const JUDGED_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -31,10 +32,28 @@ const NEWCOMER_PAUSE: Duration = Duration::from_millis(50);
 /// A body on its way to dockerd: as it comes, or whole because it was judged.
 pub type Passing = Either<Incoming, Full<Bytes>>;
 
+/// What became of a request.
+pub struct Judged {
+    /// The role that allows it; `None` where roles are not looked at.
+    pub role: Option<RoleName>,
+    /// The request, to be passed on, or [`Denial::Policy`] in words for the client.
+    pub passed: Result<Request<Passing>, Denial>,
+}
+
 /// Holds requests against roles.
 pub struct Judge {
     roles: Arc<RolesInForce>,
+    learner: Option<Arc<Learner>>,
     bytes: Semaphore,
+}
+
+/// A body, as far as it has come.
+enum Came {
+    /// Nobody has looked at it.
+    Streaming(Incoming),
+    Whole(Bytes),
+    /// More than rules look at, and partly read.
+    TooLong,
 }
 
 impl Judge {
@@ -42,68 +61,129 @@ impl Judge {
     pub fn new(roles: Arc<RolesInForce>) -> Self {
         Self {
             roles,
+            learner: None,
             bytes: Semaphore::new(JUDGED_BYTES_MAX),
         }
     }
 
+    /// Says what is asked for to a learner, too.
+    pub fn learning(&mut self, learner: Arc<Learner>) {
+        self.learner = Some(learner);
+    }
+
     /// Lets a request of `client` through if its roles do.
-    ///
-    /// # Errors
-    /// [`Denial::Policy`], in words for the client.
-    pub async fn admit(
+    pub async fn admit(&self, client: &str, host: &str, facts: &Facts, request: Request<Incoming>) -> Judged {
+        let (method, path) = (facts.method.as_str(), facts.operation_path());
+        let query = facts.query.as_deref().unwrap_or_default();
+        let asked = match role::Request::of(method, path, query) {
+            Ok(asked) => role::Request {
+                is_form: is_form(request.headers()),
+                ..asked
+            },
+            Err(refusal) => {
+                let enforced = self.roles.is_enforced();
+                if let Some(learner) = &self.learner {
+                    learner.note_unknown(client, !enforced, method, path);
+                }
+                return Judged {
+                    role: None,
+                    passed: match enforced {
+                        true => Err(Denial::Policy(refusal.in_words(client, host))),
+                        false => Ok(request.map(Either::Left)),
+                    },
+                };
+            }
+        };
+        let (role, passed) = self.judge(client, host, &asked, request).await;
+        Judged { role, passed }
+    }
+
+    async fn judge(
         &self,
         client: &str,
         host: &str,
-        facts: &Facts,
+        asked: &role::Request<'_>,
         request: Request<Incoming>,
-    ) -> Result<Request<Passing>, Denial> {
-        if !self.roles.is_enforced() {
-            return Ok(request.map(Either::Left));
-        }
-        let refused = |refusal: role::Refusal| Denial::Policy(refusal.in_words(client, host));
-        let query = facts.query.as_deref().unwrap_or_default();
-        let mut asked =
-            role::Request::of(facts.method.as_str(), facts.operation_path(), query).map_err(refused)?;
-        asked.is_form = is_form(request.headers());
-        match self.decide_soon(client, &asked).await {
-            Verdict::NotEnforced | Verdict::Decided(Decision::Allowed) => {
-                return Ok(request.map(Either::Left));
-            }
-            Verdict::Unknown => return Err(unknown(host)),
-            Verdict::Decided(Decision::Refused(refusal)) => return Err(refused(refusal)),
-            Verdict::Decided(Decision::NeedsBody) => {}
-        }
+    ) -> (Option<RoleName>, Result<Request<Passing>, Denial>) {
+        let first = self.decide_soon(client, asked).await;
         let (parts, body) = request.into_parts();
-        let (body, _bytes) = self.read(body).await?;
-        let whole = body.as_deref().map_or(Body::TooLong, Body::Whole);
-        match (self.roles.decide(client, &asked, whole), &body) {
-            (Verdict::NotEnforced | Verdict::Decided(Decision::Allowed), Some(body)) => {
-                Ok(Request::from_parts(parts, Either::Right(Full::new(body.clone()))))
+        let needed = matches!(first.0, Verdict::Decided(Decision::NeedsBody));
+        let (came, _bytes) = match needed || self.is_learned_from(asked, &body) {
+            true => match self.read(body).await {
+                Ok(read) => read,
+                Err(denial) => return (None, Err(denial)),
+            },
+            false => (Came::Streaming(body), None),
+        };
+        let seen = match &came {
+            Came::Streaming(_) => Body::Unread,
+            Came::Whole(bytes) => Body::Whole(bytes),
+            Came::TooLong => Body::TooLong,
+        };
+        // Reading takes time, in which roles may change.
+        let (verdict, role) = match &came {
+            Came::Streaming(_) => first,
+            _ => self.roles.judge(client, asked, seen),
+        };
+        self.learn(client, asked, seen, &verdict);
+        let passed = match (verdict, came) {
+            (Verdict::NotEnforced | Verdict::Decided(Decision::Allowed), Came::Streaming(body)) => {
+                Ok(Request::from_parts(parts, Either::Left(body)))
             }
-            (Verdict::Decided(Decision::Refused(refusal)), _) => Err(refused(refusal)),
+            (Verdict::NotEnforced | Verdict::Decided(Decision::Allowed), Came::Whole(body)) => {
+                Ok(Request::from_parts(parts, Either::Right(Full::new(body))))
+            }
+            (Verdict::Decided(Decision::Refused(refusal)), _) => {
+                Err(Denial::Policy(refusal.in_words(client, host)))
+            }
             (Verdict::Unknown, _) => Err(unknown(host)),
-            // The roles were changed in between, and the body was too long for those that counted before.
+            // The roles were changed while the body came; or nobody but a learner wanted to see it, it did not say how
+            // long it is, and it was too long.
             _ => Err(Denial::Policy(
-                "the roles were changed in between: try again".to_owned(),
+                "its body is too long to be looked at, or the roles were changed in between: try again"
+                    .to_owned(),
             )),
+        };
+        (role, passed)
+    }
+
+    /// Whether a learner looks at a body that no rule must see. One that is too long for that is left alone.
+    fn is_learned_from(&self, asked: &role::Request<'_>, body: &Incoming) -> bool {
+        let fits = body.size_hint().lower() <= BODY_BYTES_MAX as u64;
+        self.learner.is_some() && fits && looks_at_body(asked.operation)
+    }
+
+    fn learn(&self, client: &str, asked: &role::Request<'_>, seen: Body<'_>, verdict: &Verdict) {
+        let allowed = match verdict {
+            Verdict::NotEnforced | Verdict::Decided(Decision::Allowed) => true,
+            Verdict::Decided(Decision::Refused(_)) => false,
+            Verdict::Decided(Decision::NeedsBody) | Verdict::Unknown => return,
+        };
+        // What was passed on unread although a learner would have looked at it was too long for it.
+        let seen = match seen {
+            Body::Unread if looks_at_body(asked.operation) => Body::TooLong,
+            seen => seen,
+        };
+        if let Some(learner) = &self.learner {
+            learner.note(client, allowed, asked, seen);
         }
     }
 
     /// Decides without the body. Who has no role at all is given a moment: somebody who has just enrolled may be faster
     /// than the word of it.
-    async fn decide_soon(&self, client: &str, asked: &role::Request<'_>) -> Verdict {
+    async fn decide_soon(&self, client: &str, asked: &role::Request<'_>) -> (Verdict, Option<RoleName>) {
         for _ in 0..NEWCOMER_LOOKS {
-            match self.roles.decide(client, asked, Body::Unread) {
-                Verdict::Unknown | Verdict::Decided(Decision::Refused(role::Refusal::NoRole)) => {}
+            match self.roles.judge(client, asked, Body::Unread) {
+                (Verdict::Unknown | Verdict::Decided(Decision::Refused(role::Refusal::NoRole)), _) => {}
                 decided => return decided,
             }
             sleep(NEWCOMER_PAUSE).await;
         }
-        self.roles.decide(client, asked, Body::Unread)
+        self.roles.judge(client, asked, Body::Unread)
     }
 
-    /// Reads a body; `None` when it is longer than rules look at.
-    async fn read(&self, body: Incoming) -> Result<(Option<Bytes>, SemaphorePermit<'_>), Denial> {
+    /// Reads a body, up to what rules look at.
+    async fn read(&self, body: Incoming) -> Result<(Came, Option<SemaphorePermit<'_>>), Denial> {
         let length = body.size_hint().upper().unwrap_or(u64::MAX);
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(BODY_BYTES_MAX);
         let reading = async {
@@ -113,8 +193,8 @@ impl Judge {
                 .await;
             let bytes = bytes.map_err(|_| Denial::Form("the gate is stopping"))?;
             match Limited::new(body, BODY_BYTES_MAX).collect().await {
-                Ok(body) => Ok((Some(body.to_bytes()), bytes)),
-                Err(error) if error.is::<LengthLimitError>() => Ok((None, bytes)),
+                Ok(body) => Ok((Came::Whole(body.to_bytes()), Some(bytes))),
+                Err(error) if error.is::<LengthLimitError>() => Ok((Came::TooLong, Some(bytes))),
                 Err(_) => Err(Denial::Form("its body broke off")),
             }
         };

@@ -469,9 +469,13 @@ async fn every_request_is_logged_and_no_secret_with_it() {
         .unwrap();
     assert_eq!(send(&mut sender, request).await.unwrap().0, 200);
     assert_eq!(send(&mut sender, get("/a%00?s3cret-query")).await.unwrap().0, 400);
+    let mut smuggler = gate.dial(Some(&alice)).await.unwrap();
+    let both = b"POST /info HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    smuggler.write_all(both).await.unwrap();
+    assert!(read_to_end(&mut smuggler).await.starts_with("HTTP/1.1 400"));
     eventually("both are logged", || {
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        text.matches("dockwarden::access").count() == 2
+        text.matches("dockwarden::access").count() == 4
     })
     .await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -490,8 +494,13 @@ async fn every_request_is_logged_and_no_secret_with_it() {
         .filter(|r| r["target"] == "dockwarden::access")
         .map(|r| &r["fields"])
         .collect();
-    let first = access[0];
-    assert_eq!(first["message"], "alice POST /images/load -> 200");
+    // A load streams: it is there when it begins, and when it is over.
+    assert_eq!(
+        (&access[0]["outcome"], &access[0]["path"]),
+        (&"open".into(), &"/images/load".into())
+    );
+    let first = access[1];
+    assert_eq!(first["message"], "alice ImageLoad -> 200");
     assert_eq!(
         (&first["identity"], &first["method"], &first["path"]),
         (&"alice".into(), &"POST".into(), &"/images/load".into())
@@ -508,10 +517,25 @@ async fn every_request_is_logged_and_no_secret_with_it() {
     for field in ["serial", "remote", "connection", "duration_ms"] {
         assert!(!first[field].is_null(), "{field}: {first}");
     }
-    assert!(
-        access[1]["outcome"].as_str().unwrap().starts_with("denied: "),
-        "{}",
-        access[1]
+    assert_eq!(
+        (&first["operation"], &first["decision"]),
+        (&"ImageLoad".into(), &"allowed".into())
+    );
+    let refused = access[2];
+    assert_eq!(
+        (&refused["decision"], &refused["outcome"], &refused["operation"]),
+        (&"denied".into(), &"denied".into(), &serde_json::Value::Null)
+    );
+    let reason = refused["reason"].as_str().unwrap();
+    assert!(reason.contains("control character"), "{refused}");
+    let smuggled = access[3];
+    assert_eq!(
+        (&smuggled["decision"], &smuggled["identity"]),
+        (&"denied".into(), &"alice".into())
+    );
+    assert_eq!(
+        (&smuggled["method"], &smuggled["status"]),
+        (&serde_json::Value::Null, &400.into())
     );
 }
 

@@ -16,6 +16,7 @@ use crate::base::Clock;
 use crate::gate::{CutReason, Gate, GateConfig, GateIdentity, Limits, Listen, Registry};
 use crate::model::Enforced;
 use crate::model::role::RolesInForce;
+use crate::model::role::learn::Learner;
 use crate::pki::Serial;
 
 /// Where the gate is to listen.
@@ -53,6 +54,7 @@ pub struct GateFront {
     upstream: PathBuf,
     enforced: Arc<Enforced>,
     roles: Arc<RolesInForce>,
+    learner: Option<Arc<Learner>>,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
     running: Mutex<Option<Running>>,
@@ -74,10 +76,18 @@ impl GateFront {
             upstream,
             enforced: Arc::clone(state.enforced()),
             roles: Arc::clone(state.roles()),
+            learner: None,
             clock,
             shutdown,
             running: Mutex::new(None),
         }
+    }
+
+    /// Has it say to `learner` what clients use.
+    #[must_use]
+    pub fn with_learner(mut self, learner: Option<Arc<Learner>>) -> Self {
+        self.learner = learner;
+        self
     }
 
     fn start(&self, identity: Arc<GateIdentity>) -> Result<Running, String> {
@@ -93,6 +103,10 @@ impl GateFront {
         let gate = gate
             .with_enforced(Arc::clone(&self.enforced))
             .with_roles(Arc::clone(&self.roles));
+        let gate = match &self.learner {
+            Some(learner) => gate.with_learner(Arc::clone(learner)),
+            None => gate,
+        };
         let registry = gate.registry();
         tracing::info!(addresses = ?gate.addresses(), upstream = %self.upstream.display(), "the gate listens");
         let task = self.runtime.spawn(gate.run(self.shutdown.clone()));

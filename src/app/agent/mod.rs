@@ -3,6 +3,7 @@
 mod apply;
 pub(super) mod follower;
 pub(super) mod front;
+mod learn;
 mod metrics;
 mod plan;
 mod run;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::follower::{self, RunningFollower};
 use super::front::{GateFront, Place};
+use super::learn;
 use super::settings::Settings;
 use crate::agent::feed::{self, Cut, FeedState, NothingOpen};
 use crate::agent::metrics::Metrics;
@@ -66,8 +67,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let state = follower::state(&config);
+    let learning = learn::begin(&config)?;
+    let learner = learning.as_ref().map(|learning| learning.learner());
     let gate = match config.mode {
-        Mode::Gate => Some(Arc::new(make_gate(&config, &state, &shutdown)?)),
+        Mode::Gate => Some(Arc::new(
+            make_gate(&config, &state, &shutdown)?.with_learner(learner),
+        )),
         Mode::Daemon | Mode::Files => None,
     };
     let front = gate.clone().map(|gate| gate as Arc<dyn Front>);
@@ -83,6 +88,9 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     world.dockerd = world.dockerd.map(|dockerd| metrics.counting(dockerd));
     world.feed = Some(Arc::clone(&state));
     let reconciler = Reconciler::begin(world)?;
+    if let Some(learning) = &learning {
+        tokio::spawn(Arc::clone(learning).keep(shutdown.clone()));
+    }
     let (end, ended) = watch::channel(false);
     let cut = gate.clone().map(|gate| gate as Arc<dyn Cut>);
     let follower = start_follower(&reconciler, state, cut, ended.clone(), &metrics)?;
@@ -100,6 +108,9 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     shutdown.cancel();
     if let Some(gate) = &gate {
         gate.drained().await;
+    }
+    if let Some(learning) = &learning {
+        learning.keep_now().await;
     }
     let threads = [controller.thread, follower.thread];
     let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));

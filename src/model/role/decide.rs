@@ -6,6 +6,7 @@ use super::json::{Json, JsonError};
 use super::operations::{Operation, find};
 use super::path::{self, PathError};
 use super::spec::Role;
+use super::wanted::Limits;
 
 /// A request, as far as roles look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,30 +179,49 @@ impl Role {
                 beyond,
             })
         };
-        let checks = checks(operation);
-        if request.is_form {
-            return beyond(Beyond("a form for a body".to_owned()));
-        }
-        if let Some(Err(error)) = checks.query.map(|check| check(request.query, rules)) {
-            return beyond(error);
-        }
-        let Some(check) = checks.body else {
-            return Decision::Allowed;
-        };
-        let json = match body {
-            Body::Unread => return Decision::NeedsBody,
-            Body::Whole(bytes) => Json::read(bytes),
-            Body::TooLong => Err(JsonError::TooLong),
-        };
-        match json.map(|json| check(&json, rules)) {
-            Ok(Ok(())) => Decision::Allowed,
-            Ok(Err(error)) => beyond(error),
-            Err(error) => Decision::Refused(Refusal::Body {
+        match hold(request, body, rules) {
+            Held::Inside => Decision::Allowed,
+            Held::NeedsBody => Decision::NeedsBody,
+            Held::Beyond(error) => beyond(error),
+            Held::Unreadable(error) => Decision::Refused(Refusal::Body {
                 role: self.name().to_string(),
                 operation: operation.name,
                 error,
             }),
         }
+    }
+}
+
+/// How a request stands against limits.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    Inside,
+    NeedsBody,
+    Beyond(Beyond),
+    Unreadable(JsonError),
+}
+
+/// Holds query and body of a request against limits.
+pub(super) fn hold(request: &Request<'_>, body: Body<'_>, limits: &dyn Limits) -> Held {
+    let checks = checks(request.operation);
+    if request.is_form {
+        return Held::Beyond(Beyond("a form for a body".to_owned()));
+    }
+    if let Some(Err(beyond)) = checks.query.map(|check| check(request.query, limits)) {
+        return Held::Beyond(beyond);
+    }
+    let Some(check) = checks.body else {
+        return Held::Inside;
+    };
+    let json = match body {
+        Body::Unread => return Held::NeedsBody,
+        Body::Whole(bytes) => Json::read(bytes),
+        Body::TooLong => Err(JsonError::TooLong),
+    };
+    match json.map(|json| check(&json, limits)) {
+        Ok(Ok(())) => Held::Inside,
+        Ok(Err(beyond)) => Held::Beyond(beyond),
+        Err(error) => Held::Unreadable(error),
     }
 }
 
@@ -211,25 +231,35 @@ pub fn decide<'r>(
     request: &Request<'_>,
     body: Body<'_>,
 ) -> Decision {
+    decide_by(roles, request, body).0
+}
+
+/// The same, with the role that allows it.
+pub(super) fn decide_by<'r>(
+    roles: impl IntoIterator<Item = &'r Role>,
+    request: &Request<'_>,
+    body: Body<'_>,
+) -> (Decision, Option<&'r Role>) {
     let roles: Vec<&Role> = roles.into_iter().collect();
     let mut refused = None;
     let mut needs_body = false;
-    for role in &roles {
+    for role in roles.iter().copied() {
         match role.decide(request, body) {
-            Decision::Allowed => return Decision::Allowed,
+            Decision::Allowed => return (Decision::Allowed, Some(role)),
             Decision::NeedsBody => needs_body = true,
             Decision::Refused(Refusal::Operation { .. }) => {}
             Decision::Refused(refusal) => refused = refused.or(Some(refusal)),
         }
     }
     if needs_body {
-        return Decision::NeedsBody;
+        return (Decision::NeedsBody, None);
     }
-    Decision::Refused(match refused {
+    let refusal = match refused {
         Some(refusal) => refusal,
         None if roles.is_empty() => Refusal::NoRole,
         None => not_allowed(&roles, request.operation),
-    })
+    };
+    (Decision::Refused(refusal), None)
 }
 
 fn not_allowed(roles: &[&Role], operation: &'static Operation) -> Refusal {

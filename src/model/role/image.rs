@@ -80,6 +80,25 @@ pub fn is_listed(patterns: &[String], image: &str) -> bool {
         })
 }
 
+/// The pattern that fits an image by the name it was given, and nothing else: short as people write it, with tag or
+/// digest. `None` where there is none, because an id stands for any image at all.
+pub fn exactly(image: &str) -> Option<String> {
+    let reference = read(image)?;
+    let short = ["docker.io/library/", "docker.io/"]
+        .iter()
+        .filter_map(|prefix| reference.repository.strip_prefix(prefix))
+        .find(|short| {
+            read(short).is_some_and(|read| read.repository == reference.repository && read.tag.is_none())
+        });
+    let name = short.unwrap_or(&reference.repository);
+    let pattern = match (reference.digest, reference.tag) {
+        (Some(digest), _) => format!("{name}@{digest}"),
+        (None, tag) => format!("{name}:{}", tag.unwrap_or("latest")),
+    };
+    let fits = is_listed(std::slice::from_ref(&pattern), image);
+    fits.then_some(pattern)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +154,27 @@ mod tests {
             ("docker.io/*", "a/*", false),
         ] {
             assert_eq!(is_listed(&[pattern.to_owned()], image), fits, "{pattern} {image}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_listed_by_the_name_it_was_given_or_not_at_all() {
+        for (image, pattern) in [
+            ("nginx", Some("nginx:latest")),
+            ("docker.io/library/nginx:latest", Some("nginx:latest")),
+            ("acme/nginx:1", Some("acme/nginx:1")),
+            ("index.docker.io/acme/nginx", Some("acme/nginx:latest")),
+            ("localhost:5000/a/b", Some("localhost:5000/a/b:latest")),
+            ("docker.io/localhost/x", Some("docker.io/localhost/x:latest")),
+            ("r.example/a:1@sha256:00", Some("r.example/a@sha256:00")),
+            ("sha256:0123", None),
+            ("0123456789ab", None),
+            ("", None),
+            ("a b", None),
+            ("a/*", None),
+            ("a:*", None),
+        ] {
+            assert_eq!(exactly(image).as_deref(), pattern, "{image}");
         }
     }
 }

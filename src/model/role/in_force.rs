@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::built_in::built_in;
-use super::decide::{Body, Decision, Request, decide};
+use super::decide::{Body, Decision, Request, decide_by};
 use super::spec::{Role, RoleName, RoleSpec};
 
 /// What the server says about one host: clients with their roles, and the roles that are not built in.
@@ -102,12 +102,18 @@ impl RolesInForce {
 
     /// What is to become of a request of `client`.
     pub fn decide(&self, client: &str, request: &Request<'_>, body: Body<'_>) -> Verdict {
+        self.judge(client, request, body).0
+    }
+
+    /// The same, with the name of the role that allows it.
+    pub fn judge(&self, client: &str, request: &Request<'_>, body: Body<'_>) -> (Verdict, Option<RoleName>) {
         match &**self.0.load() {
-            State::NotEnforced => Verdict::NotEnforced,
-            State::Unknown => Verdict::Unknown,
+            State::NotEnforced => (Verdict::NotEnforced, None),
+            State::Unknown => (Verdict::Unknown, None),
             State::Known(known) => {
                 let roles = known.0.get(client).map(Vec::as_slice).unwrap_or_default();
-                Verdict::Decided(decide(roles.iter().map(Arc::as_ref), request, body))
+                let (decision, by) = decide_by(roles.iter().map(Arc::as_ref), request, body);
+                (Verdict::Decided(decision), by.map(|role| role.name().clone()))
             }
         }
     }

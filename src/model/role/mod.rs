@@ -12,11 +12,13 @@ mod glob;
 mod image;
 mod in_force;
 mod json;
+pub mod learn;
 mod operations;
 pub mod path;
 mod query;
 mod rules;
 mod spec;
+mod wanted;
 
 pub use binding::{Binding, BindingKey, StoredRole, parse_selector, selector};
 pub use body::Beyond;

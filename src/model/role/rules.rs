@@ -24,6 +24,33 @@ pub enum Namespace {
     Uts,
 }
 
+impl Namespace {
+    /// Its word in role files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Ipc => "ipc",
+            Self::Net => "net",
+            Self::Pid => "pid",
+            Self::Userns => "userns",
+            Self::Uts => "uts",
+        }
+    }
+
+    /// From that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::Cgroup,
+            Self::Ipc,
+            Self::Net,
+            Self::Pid,
+            Self::Userns,
+            Self::Uts,
+        ];
+        all.into_iter().find(|namespace| namespace.as_str() == word)
+    }
+}
+
 /// Limits on what may be asked for. The default is the strictest: nothing that gives a container more than Docker's
 /// own defaults do, and no file of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,16 +179,9 @@ impl BodyRules {
 
     /// Whether this security option may be set.
     pub fn sets(&self, option: &str) -> bool {
-        let harmless = [
-            "no-new-privileges",
-            "no-new-privileges:true",
-            "no-new-privileges=true",
-        ];
-        harmless.contains(&option)
-            || self
-                .security_opt
-                .iter()
-                .any(|listed| glob::matches(listed, option))
+        self.security_opt
+            .iter()
+            .any(|listed| glob::matches(listed, option))
     }
 
     /// Whether this image may be used.
@@ -172,13 +192,13 @@ impl BodyRules {
 
 type Check = fn(&str) -> bool;
 
-fn bare_capability(name: &str) -> String {
+pub(super) fn bare_capability(name: &str) -> String {
     let name = name.to_ascii_uppercase();
     name.strip_prefix("CAP_").unwrap_or(&name).to_owned()
 }
 
 /// Whether a path is absolute and has one reading: the Engine would clean any other before it uses it.
-fn is_clean(path: &str) -> bool {
+pub(super) fn is_clean(path: &str) -> bool {
     path == "/"
         || path.strip_prefix('/').is_some_and(|rest| {
             let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
@@ -214,18 +234,18 @@ fn is_device(entry: &str) -> bool {
     entry == "*" || is_clean(entry)
 }
 
-fn is_word(entry: &str) -> bool {
+pub(super) fn is_word(entry: &str) -> bool {
     !entry.is_empty()
         && entry
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-/:".contains(&b))
 }
 
-fn is_capability(entry: &str) -> bool {
+pub(super) fn is_capability(entry: &str) -> bool {
     !entry.is_empty() && entry.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_')
 }
 
-fn is_some(entry: &str) -> bool {
+pub(super) fn is_some(entry: &str) -> bool {
     !entry.is_empty() && !entry.chars().any(char::is_control)
 }
 

@@ -246,13 +246,16 @@ const NAMING: [&str; 6] = [
     "Session",
 ];
 
+/// Whether any image can be given any name by an operation.
+pub(super) fn naming(operation: &str) -> bool {
+    NAMING.contains(&operation)
+}
+
 fn check_images(rules: &BodyRules, operations: OperationSet) -> Result<(), RoleError> {
     if rules.images.is_empty() {
         return Ok(());
     }
-    let naming = operations
-        .iter()
-        .find(|operation| NAMING.contains(&operation.name));
+    let naming = operations.iter().find(|operation| self::naming(operation.name));
     match naming {
         Some(operation) => Err(RoleError::ImagesByAnyName {
             operation: operation.name,

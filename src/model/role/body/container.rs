@@ -2,7 +2,8 @@
 
 use super::{Beyond, Checked, bool, list, listed, mount, only, shown, text, texts};
 use crate::model::role::json::Json;
-use crate::model::role::rules::{BodyRules, Namespace};
+use crate::model::role::rules::Namespace;
+use crate::model::role::wanted::{Limits, Wanted};
 
 /// Fields about the container itself, and those that stand beside them.
 const CONFIG: &[&str] = &[
@@ -115,7 +116,7 @@ const RULED: &[&str] = &[
 
 /// `POST /containers/create`. Until 24.0 the Engine reads the fields of `HostConfig` from beside it, too, and takes
 /// them when there is no `HostConfig`: both places are held against the rules.
-pub(super) fn create(body: &Json, rules: &BodyRules) -> Checked {
+pub(super) fn create(body: &Json, rules: &dyn Limits) -> Checked {
     only(body, "container", &[CONFIG, HARMLESS, RULED])?;
     listed(text(body, "Image")?, rules)?;
     host_config(body, rules)?;
@@ -130,13 +131,13 @@ pub(super) fn create(body: &Json, rules: &BodyRules) -> Checked {
 }
 
 /// `POST /containers/{id}/update`.
-pub(super) fn update(body: &Json, rules: &BodyRules) -> Checked {
+pub(super) fn update(body: &Json, rules: &dyn Limits) -> Checked {
     only(body, "update", &[HARMLESS, RULED])?;
     host_config(body, rules)
 }
 
 /// `POST /containers/{id}/start`: up to 24.0, and with API versions before 1.24, a body there is a new `HostConfig`.
-pub(super) fn start(body: &Json, _rules: &BodyRules) -> Checked {
+pub(super) fn start(body: &Json, _rules: &dyn Limits) -> Checked {
     match body.pairs() {
         Some([]) => Ok(()),
         _ => Err(Beyond("a body".to_owned())),
@@ -160,32 +161,30 @@ const EXEC: &[&str] = &[
 ];
 
 /// `POST /containers/{id}/exec`.
-pub(super) fn exec(body: &Json, rules: &BodyRules) -> Checked {
+pub(super) fn exec(body: &Json, rules: &dyn Limits) -> Checked {
     only(body, "exec", &[EXEC])?;
     privileged(body, rules)
 }
 
-fn privileged(object: &Json, rules: &BodyRules) -> Checked {
-    match bool(object, "Privileged")? && !rules.privileged {
+fn privileged(object: &Json, rules: &dyn Limits) -> Checked {
+    match bool(object, "Privileged")? && !rules.list(Wanted::Privileged) {
         true => Err(Beyond("Privileged".to_owned())),
         false => Ok(()),
     }
 }
 
-fn host_config(host: &Json, rules: &BodyRules) -> Checked {
+fn host_config(host: &Json, rules: &dyn Limits) -> Checked {
     privileged(host, rules)?;
     namespaces(host, rules)?;
     devices(host, rules)?;
     for capability in texts(host, "CapAdd")? {
-        if !rules.adds(capability) {
+        if !rules.list(Wanted::Capability(capability)) {
             return Err(Beyond(format!("CapAdd {}", shown(capability))));
         }
     }
     security(host, rules)?;
     let runtime = text(host, "Runtime")?;
-    if !matches!(runtime, "" | "runc" | "io.containerd.runc.v2")
-        && !rules.runtimes.iter().any(|r| r == runtime)
-    {
+    if !matches!(runtime, "" | "runc" | "io.containerd.runc.v2") && !rules.list(Wanted::Runtime(runtime)) {
         return Err(Beyond(format!("Runtime {}", shown(runtime))));
     }
     for name in ["Cgroup", "CgroupParent"] {
@@ -200,7 +199,7 @@ fn host_config(host: &Json, rules: &BodyRules) -> Checked {
     mount::of_host_config(host, rules)
 }
 
-fn namespaces(host: &Json, rules: &BodyRules) -> Checked {
+fn namespaces(host: &Json, rules: &dyn Limits) -> Checked {
     for (field, namespace) in [
         ("PidMode", Namespace::Pid),
         ("IpcMode", Namespace::Ipc),
@@ -212,8 +211,8 @@ fn namespaces(host: &Json, rules: &BodyRules) -> Checked {
         let allowed = match mode {
             "" | "private" => true,
             "none" | "shareable" => namespace == Namespace::Ipc,
-            "host" => rules.shares(namespace),
-            mode => mode.starts_with("container:") && rules.join_containers,
+            "host" => rules.list(Wanted::Namespace(namespace)),
+            mode => mode.starts_with("container:") && rules.list(Wanted::JoinContainers),
         };
         if !allowed {
             return Err(Beyond(format!("{field} {}", shown(mode))));
@@ -223,10 +222,10 @@ fn namespaces(host: &Json, rules: &BodyRules) -> Checked {
 }
 
 /// A network by name, or a mode.
-pub(super) fn network(mode: &str, rules: &BodyRules) -> Checked {
+pub(super) fn network(mode: &str, rules: &dyn Limits) -> Checked {
     let allowed = match mode.to_ascii_lowercase().as_str() {
-        "host" => rules.shares(Namespace::Net),
-        mode if mode.starts_with("container:") => rules.join_containers,
+        "host" => rules.list(Wanted::Namespace(Namespace::Net)),
+        mode if mode.starts_with("container:") => rules.list(Wanted::JoinContainers),
         mode => !mode.contains(':'),
     };
     match allowed {
@@ -235,15 +234,14 @@ pub(super) fn network(mode: &str, rules: &BodyRules) -> Checked {
     }
 }
 
-fn devices(host: &Json, rules: &BodyRules) -> Checked {
+fn devices(host: &Json, rules: &dyn Limits) -> Checked {
     for device in list(host, "Devices")? {
         let path = text(device, "PathOnHost")?;
-        if !rules.gives_device(path) {
+        if !rules.list(Wanted::Device(path)) {
             return Err(Beyond(format!("device {}", shown(path))));
         }
     }
-    let any = rules.devices.iter().any(|device| device == "*");
-    if !list(host, "DeviceCgroupRules")?.is_empty() && !any {
+    if !list(host, "DeviceCgroupRules")?.is_empty() && !rules.list(Wanted::AnyDevice) {
         return Err(Beyond("DeviceCgroupRules".to_owned()));
     }
     for request in list(host, "DeviceRequests")? {
@@ -251,16 +249,23 @@ fn devices(host: &Json, rules: &BodyRules) -> Checked {
             "" => "default",
             driver => driver,
         };
-        if !rules.device_requests.iter().any(|listed| listed == driver) {
+        if !rules.list(Wanted::DeviceRequest(driver)) {
             return Err(Beyond(format!("DeviceRequests of driver {}", shown(driver))));
         }
     }
     Ok(())
 }
 
-fn security(host: &Json, rules: &BodyRules) -> Checked {
+/// Options that take something away.
+const HARMLESS_OPTIONS: [&str; 3] = [
+    "no-new-privileges",
+    "no-new-privileges:true",
+    "no-new-privileges=true",
+];
+
+fn security(host: &Json, rules: &dyn Limits) -> Checked {
     for option in texts(host, "SecurityOpt")? {
-        if !rules.sets(option) {
+        if !HARMLESS_OPTIONS.contains(&option) && !rules.list(Wanted::SecurityOption(option)) {
             return Err(Beyond(format!("SecurityOpt {}", shown(option))));
         }
     }
@@ -268,7 +273,7 @@ fn security(host: &Json, rules: &BodyRules) -> Checked {
     let unmasks = ["MaskedPaths", "ReadonlyPaths"]
         .iter()
         .any(|name| *host.get(name) != Json::Null);
-    match unmasks && !rules.sets("systempaths=unconfined") {
+    match unmasks && !rules.list(Wanted::SecurityOption("systempaths=unconfined")) {
         true => Err(Beyond("SecurityOpt \"systempaths=unconfined\"".to_owned())),
         false => Ok(()),
     }

@@ -8,7 +8,7 @@ mod service;
 use super::json::Json;
 use super::operations::Operation;
 use super::query::{self, QueryError};
-use super::rules::BodyRules;
+use super::wanted::{Limits, Wanted};
 
 /// What a body or a query asks for and the rules do not list; reads on after "does not allow X with".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +28,9 @@ type Checked = Result<(), Beyond>;
 #[derive(Clone, Copy)]
 pub struct RuleCheck {
     /// The body.
-    pub body: Option<fn(&Json, &BodyRules) -> Checked>,
+    pub body: Option<fn(&Json, &dyn Limits) -> Checked>,
     /// The query.
-    pub query: Option<fn(&str, &BodyRules) -> Checked>,
+    pub query: Option<fn(&str, &dyn Limits) -> Checked>,
 }
 
 /// What rules look at in requests for an operation.
@@ -65,7 +65,7 @@ pub fn checks(operation: &Operation) -> RuleCheck {
 }
 
 /// A checkpoint may lie in any directory of the host.
-fn start_query(query: &str, _rules: &BodyRules) -> Checked {
+fn start_query(query: &str, _rules: &dyn Limits) -> Checked {
     for key in ["checkpoint", "checkpoint-dir"] {
         if !query::value(query, key)?.is_empty() {
             return Err(Beyond("a checkpoint".to_owned()));
@@ -74,8 +74,8 @@ fn start_query(query: &str, _rules: &BodyRules) -> Checked {
     Ok(())
 }
 
-fn image_query(query: &str, rules: &BodyRules) -> Checked {
-    if rules.images.is_empty() {
+fn image_query(query: &str, rules: &dyn Limits) -> Checked {
+    if rules.list(Wanted::AnyImage) {
         return Ok(());
     }
     let (from, source) = (query::value(query, "fromImage")?, query::value(query, "fromSrc")?);
@@ -92,7 +92,7 @@ fn image_query(query: &str, rules: &BodyRules) -> Checked {
     listed(&image, rules)
 }
 
-fn build_query(query: &str, rules: &BodyRules) -> Checked {
+fn build_query(query: &str, rules: &dyn Limits) -> Checked {
     let mode = query::value(query, "networkmode")?;
     container::network(&mode, rules)?;
     for key in ["securityopt", "cgroupparent"] {
@@ -105,8 +105,8 @@ fn build_query(query: &str, rules: &BodyRules) -> Checked {
 }
 
 /// Whether an image may be used.
-fn listed(image: &str, rules: &BodyRules) -> Checked {
-    match rules.uses(image) {
+fn listed(image: &str, rules: &dyn Limits) -> Checked {
+    match rules.list(Wanted::Image(image)) {
         true => Ok(()),
         false => Err(Beyond(format!("image {}", shown(image)))),
     }

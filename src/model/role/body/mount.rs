@@ -2,29 +2,29 @@
 
 use super::{Beyond, Checked, bool, list, listed, only, shown, text, texts};
 use crate::model::role::json::Json;
-use crate::model::role::rules::BodyRules;
+use crate::model::role::wanted::{Limits, Wanted};
 
 /// `Binds`, `Mounts`, `VolumesFrom` and `VolumeDriver` of a container.
-pub(super) fn of_host_config(host: &Json, rules: &BodyRules) -> Checked {
+pub(super) fn of_host_config(host: &Json, rules: &dyn Limits) -> Checked {
     for bind in texts(host, "Binds")? {
         short_bind(bind, rules)?;
     }
     mounts(host, rules)?;
-    if !list(host, "VolumesFrom")?.is_empty() && !rules.join_containers {
+    if !list(host, "VolumesFrom")?.is_empty() && !rules.list(Wanted::JoinContainers) {
         return Err(Beyond("VolumesFrom".to_owned()));
     }
     driver(text(host, "VolumeDriver")?, rules)
 }
 
 /// `Mounts` of a container or a service.
-pub(super) fn mounts(object: &Json, rules: &BodyRules) -> Checked {
+pub(super) fn mounts(object: &Json, rules: &dyn Limits) -> Checked {
     list(object, "Mounts")?
         .iter()
         .try_for_each(|one| mount(one, rules))
 }
 
 /// `source:target[:options]`, as the Engine's parser for Linux splits it.
-fn short_bind(bind: &str, rules: &BodyRules) -> Checked {
+fn short_bind(bind: &str, rules: &dyn Limits) -> Checked {
     let parts: Vec<&str> = bind.split(':').collect();
     let (source, options) = match parts.as_slice() {
         [_] => return Ok(()),
@@ -55,8 +55,8 @@ fn short_bind(bind: &str, rules: &BodyRules) -> Checked {
     host_path(source, options.contains(&"ro"), rules)
 }
 
-fn host_path(path: &str, read_only: bool, rules: &BodyRules) -> Checked {
-    match rules.binds(path, read_only) {
+fn host_path(path: &str, read_only: bool, rules: &dyn Limits) -> Checked {
+    match rules.list(Wanted::Bind { path, read_only }) {
         true => Ok(()),
         false if read_only => Err(Beyond(format!("a read-only bind of {}", shown(path)))),
         false => Err(Beyond(format!("a bind of {}", shown(path)))),
@@ -92,7 +92,7 @@ const BIND_OPTIONS: &[&str] = &[
     "ReadOnlyForceRecursive",
 ];
 
-fn mount(mount: &Json, rules: &BodyRules) -> Checked {
+fn mount(mount: &Json, rules: &dyn Limits) -> Checked {
     only(mount, "Mounts", &[MOUNT])?;
     let source = text(mount, "Source")?;
     match text(mount, "Type")? {
@@ -124,7 +124,7 @@ fn mount(mount: &Json, rules: &BodyRules) -> Checked {
 }
 
 /// `POST /volumes/create`.
-pub(super) fn volume(body: &Json, rules: &BodyRules) -> Checked {
+pub(super) fn volume(body: &Json, rules: &dyn Limits) -> Checked {
     only(
         body,
         "volume",
@@ -138,8 +138,8 @@ pub(super) fn volume(body: &Json, rules: &BodyRules) -> Checked {
     driver_options(body.get("DriverOpts"), name, rules)
 }
 
-fn driver(name: &str, rules: &BodyRules) -> Checked {
-    match matches!(name, "" | "local") || rules.volume_drivers.iter().any(|listed| listed == name) {
+fn driver(name: &str, rules: &dyn Limits) -> Checked {
+    match matches!(name, "" | "local") || rules.list(Wanted::VolumeDriver(name)) {
         true => Ok(()),
         false => Err(Beyond(format!("volume driver {}", shown(name)))),
     }
@@ -154,7 +154,7 @@ fn is_of_tmpfs(flag: &&str) -> bool {
 
 /// The local driver mounts what its options say: any device, any directory, an overlay of both. Only a tmpfs
 /// and a directory that may be bound pass.
-fn driver_options(options: &Json, driver: &str, rules: &BodyRules) -> Checked {
+fn driver_options(options: &Json, driver: &str, rules: &dyn Limits) -> Checked {
     let refused = || Beyond("options of the volume driver".to_owned());
     let pairs = options.pairs().ok_or_else(refused)?;
     if pairs.is_empty() || !matches!(driver, "" | "local") {

@@ -2,7 +2,8 @@
 
 use super::{Beyond, Checked, container, list, listed, mount, only, shown, text, texts};
 use crate::model::role::json::Json;
-use crate::model::role::rules::{BodyRules, Namespace};
+use crate::model::role::rules::Namespace;
+use crate::model::role::wanted::{Limits, Wanted};
 
 const SERVICE: &[&str] = &[
     "Name",
@@ -58,7 +59,7 @@ const CONTAINER: &[&str] = &[
 const SWARM_ID_CHARS: usize = 25;
 
 /// `POST /services/create`, `POST /services/{id}/update`.
-pub(super) fn spec(body: &Json, rules: &BodyRules) -> Checked {
+pub(super) fn spec(body: &Json, rules: &dyn Limits) -> Checked {
     only(body, "service", &[SERVICE])?;
     networks(body, rules)?;
     let task = body.get("TaskTemplate");
@@ -72,7 +73,7 @@ pub(super) fn spec(body: &Json, rules: &BodyRules) -> Checked {
     listed(text(container, "Image")?, rules)?;
     mount::mounts(container, rules)?;
     for capability in texts(container, "CapabilityAdd")? {
-        if !rules.adds(capability) {
+        if !rules.list(Wanted::Capability(capability)) {
             return Err(Beyond(format!("CapabilityAdd {}", shown(capability))));
         }
     }
@@ -80,7 +81,7 @@ pub(super) fn spec(body: &Json, rules: &BodyRules) -> Checked {
 }
 
 /// Networks by name. The host's own has an id like any other, so that only a name says which it is.
-fn networks(object: &Json, rules: &BodyRules) -> Checked {
+fn networks(object: &Json, rules: &dyn Limits) -> Checked {
     for attachment in list(object, "Networks")? {
         let target = text(attachment, "Target")?;
         container::network(target, rules)?;
@@ -88,7 +89,7 @@ fn networks(object: &Json, rules: &BodyRules) -> Checked {
             && target
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if is_id && !rules.shares(Namespace::Net) {
+        if is_id && !rules.list(Wanted::Namespace(Namespace::Net)) {
             return Err(Beyond(format!(
                 "network {}, which has to be named, not given by id",
                 shown(target)
