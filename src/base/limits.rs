@@ -119,3 +119,13 @@ pub const CRL_DIFF_ROWS_MAX: usize = 20_000;
 pub const CRL_COALESCE: Duration = Duration::from_millis(200);
 /// How often it is looked whether a CRL is due.
 pub const CRL_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The largest form of the dashboard, bytes.
+pub const FORM_BYTES_MAX: usize = 16 * 1024;
+/// Rows on a page of the dashboard.
+pub const DASHBOARD_ROWS: u32 = 50;
+/// Certificates in one export.
+pub const EXPORT_ROWS_MAX: usize = 1_000_000;
+/// A host that was not heard of for so long is shown as silent: agents report every minute.
+pub const HOST_SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
+/// Certificates or audit records of one identity that its page shows.
+pub const DASHBOARD_HISTORY: u32 = 20;

@@ -10,14 +10,14 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, DATE, HOST, ORIGIN, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::connection::ConnectionInfo;
 use super::problem::ApiError;
-use super::{Api, date};
+use super::{Api, dashboard, date};
 use crate::base::encoding::hex;
 use crate::wire::Code;
 
@@ -28,11 +28,15 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Answers for paths and methods that do not exist, and the frame around everything.
 pub(super) fn wrap(router: Router<Api>, api: Api) -> Router {
     router
-        .fallback(|| async {
-            ApiError::new(
+        .fallback(async |headers: HeaderMap| {
+            let error = ApiError::new(
                 Code::NotFound,
                 "nothing is served at this path: see /openapi.json",
-            )
+            );
+            match dashboard::is_for_people(&headers) {
+                true => dashboard::nothing_here(),
+                false => error.into_response(),
+            }
         })
         .method_not_allowed_fallback(|| async {
             ApiError::new(Code::MethodNotAllowed, "not with this method: see /openapi.json")
@@ -117,19 +121,23 @@ fn dress(mut response: Response, id: &str, date: HeaderValue) -> Response {
     let fixed = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
-        (REFERRER_POLICY, "no-referrer"),
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
         (RESOURCE_POLICY, "same-origin"),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    // Pages have their own.
+    let usual = [
+        (REFERRER_POLICY, "no-referrer"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in usual {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
     if is_refused_method {
         headers
             .entry(ALLOW)

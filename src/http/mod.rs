@@ -2,6 +2,7 @@
 //! Knows the service, never what is behind it.
 
 mod connection;
+mod dashboard;
 mod date;
 mod extract;
 mod frame;
@@ -19,27 +20,39 @@ use axum::Router;
 use crate::service::Service;
 
 pub use connection::{ConnectionInfo, Limits};
+pub use dashboard::ROUTES as DASHBOARD_ROUTES;
 pub use listener::{Plain, Tls, serve_plain, serve_tls};
 pub use tls::Grace;
 
 /// What every handler can reach.
 #[derive(Clone)]
-pub struct Api(Arc<Service>);
+pub struct Api {
+    service: Arc<Service>,
+    forms: dashboard::FormKey,
+}
 
 impl Api {
     /// Over a service.
     pub fn new(service: Arc<Service>) -> Self {
-        Self(service)
+        Self {
+            forms: dashboard::FormKey::draw(service.random()),
+            service,
+        }
     }
 
     /// The use cases.
     pub fn service(&self) -> &Service {
-        &self.0
+        &self.service
+    }
+
+    /// What the dashboard's forms are marked with.
+    fn forms(&self) -> &dashboard::FormKey {
+        &self.forms
     }
 
     /// The use cases, for what outlives the request.
     pub fn shared(&self) -> &Arc<Service> {
-        &self.0
+        &self.service
     }
 }
 
@@ -48,7 +61,8 @@ pub fn router(service: Arc<Service>) -> Router {
     let api = Api::new(service);
     let (router, openapi) = routes::api().split_for_parts();
     let document = routes::openapi::document(openapi);
-    frame::wrap(routes::openapi::serve(router, document), api)
+    let router = routes::openapi::serve(router, document).merge(dashboard::router());
+    frame::wrap(router, api)
 }
 
 /// What plain HTTP serves: only what must not need TLS.

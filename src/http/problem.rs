@@ -17,7 +17,7 @@ use crate::wire::{Code, PROBLEM_JSON, Problem};
 /// A refused request.
 #[derive(Debug)]
 pub(super) struct ApiError {
-    problem: Box<Problem>,
+    pub(super) problem: Box<Problem>,
     retry_after: Option<Duration>,
 }
 

@@ -139,6 +139,22 @@ impl<L: Level> Authorized<L> {
         }
     }
 
+    /// The same caller at another level, if it reaches that one too.
+    pub fn also<M: Level>(&self) -> Option<Authorized<M>> {
+        self.reaches::<M>().then(|| Authorized {
+            caller: self.caller.clone(),
+            level: PhantomData,
+        })
+    }
+
+    /// The same caller at the level that everybody reaches.
+    pub fn anyone(&self) -> Authorized<Anyone> {
+        Authorized {
+            caller: self.caller.clone(),
+            level: PhantomData,
+        }
+    }
+
     /// Whether it also reaches level `M`.
     pub fn reaches<M: Level>(&self) -> bool {
         M::reached_by(&self.caller.identity)

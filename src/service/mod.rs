@@ -11,6 +11,7 @@ mod failures;
 mod feed;
 mod hosts;
 mod issue;
+mod look;
 pub mod metrics;
 mod names;
 mod ocsp;
@@ -30,7 +31,7 @@ use crate::pki::San;
 use crate::store::Store;
 
 pub use crate::ca::OcspAnswer;
-pub use crate::store::{AuditFilter, Progress, Withdrawn};
+pub use crate::store::{AuditFilter, HostRow, Progress, Withdrawn};
 
 pub use access::{
     AccessError, Admin, Anyone, Authorized, Caller, HostItself, Level, Operator, Peer, Renewer, Viewer,
@@ -42,6 +43,7 @@ pub use error::ServiceError;
 pub use feed::{AppliedError, FollowError, Follower, KnownError, Sealed, Told};
 pub use hosts::{HostError, HostSeen};
 pub use issue::{Authority, AuthorityError, Issuance};
+pub use look::{CertificateSearch, ListOrder};
 pub use names::NamesError;
 pub use own::{OWN_NAME, OwnCertificate, OwnError};
 pub use renew::RenewError;

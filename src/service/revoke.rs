@@ -155,11 +155,11 @@ impl Service {
         Err(RevokeError::UnknownFingerprint)
     }
 
-    async fn find_fingerprint(
+    pub(super) async fn find_fingerprint(
         &self,
         fingerprint: [u8; 32],
         statuses: Vec<CertificateStatus>,
-    ) -> Result<Option<Serial>, RevokeError> {
+    ) -> Result<Option<Serial>, ServiceError> {
         let filter = CertificateFilter {
             statuses,
             ..CertificateFilter::default()

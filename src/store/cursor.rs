@@ -7,7 +7,7 @@ use crate::model::{Page, PageRequest};
 use crate::pki::IdentityName;
 
 /// The longest cursor that is looked at, characters.
-const CURSOR_CHARS_MAX: usize = 256;
+const CURSOR_CHARS_MAX: usize = 512;
 
 /// A key that a list is sorted by.
 pub trait Key: Sized {
@@ -46,6 +46,16 @@ impl Key for (i64, Id) {
     }
 }
 
+impl Key for (i64, String) {
+    fn write(&self) -> Vec<u8> {
+        [self.0.write(), self.1.as_bytes().to_vec()].concat()
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (first, second) = bytes.split_at_checked(8)?;
+        Some((i64::read(first)?, String::from_utf8(second.to_vec()).ok()?))
+    }
+}
+
 impl Key for IdentityName {
     fn write(&self) -> Vec<u8> {
         self.as_str().as_bytes().to_vec()
@@ -69,6 +79,10 @@ pub enum List {
     Tokens = b't',
     /// Requests, oldest first.
     Requests = b'r',
+    /// Certificates by a name of theirs.
+    Named = b'n',
+    /// Certificates, newest first.
+    Newest = b'w',
     /// Audit records, oldest first.
     AuditForward = b'a',
     /// Audit records, newest first.
@@ -99,14 +113,23 @@ pub fn limit(page: &PageRequest) -> usize {
 pub fn page<K: Key, T>(list: List, limit: usize, mut rows: Vec<(K, T)>) -> Page<T> {
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|(key, _)| {
-        let tagged = [vec![list as u8], key.write()].concat();
-        encoding::base32(&tagged)
-    });
+    let next = rows.last().filter(|_| more).map(|(key, _)| after(list, key));
     Page {
         items: rows.into_iter().map(|(_, item)| item).collect(),
         next,
     }
+}
+
+/// The cursor of the page after this key.
+pub fn after<K: Key>(list: List, key: &K) -> String {
+    encoding::base32(&[vec![list as u8], key.write()].concat())
+}
+
+/// Each of numbered items once, where it stands first.
+pub fn once<T>(items: Vec<(i64, T)>) -> Vec<T> {
+    let mut seen = std::collections::BTreeSet::new();
+    let fresh = items.into_iter().filter(|(number, _)| seen.insert(*number));
+    fresh.map(|(_, item)| item).collect()
 }
 
 #[cfg(test)]

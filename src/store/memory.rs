@@ -2,6 +2,7 @@
 //! Decides and pages like the others; the conformance suite holds them to it.
 
 mod feed;
+mod look;
 mod roles;
 
 use std::net::IpAddr;
@@ -286,7 +287,7 @@ impl Store for MemoryStore {
 }
 
 impl Inner {
-    fn row(&self, identity: &Identity) -> HostRow {
+    pub(super) fn row(&self, identity: &Identity) -> HostRow {
         let mut certificates = self.state.certificates_of(identity.id);
         HostRow {
             identity: identity.clone(),

@@ -11,6 +11,7 @@ mod conformance;
 mod cursor;
 mod events;
 mod feed;
+mod look;
 pub mod memory;
 mod op;
 mod roles;
@@ -21,6 +22,7 @@ pub use feed::{
     Acknowledgement, CRL_JUMP, CrlSlot, FEED_JUMP, FeedHead, FeedStore, Given, HostProgress, Progress,
     ProgressQuery, Regain, Regained, RevocationRange, RevokeOrder, RevokeTarget, Shown, Withdrawn,
 };
+pub use look::{CertificateWalk, ExpiryCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder};
 pub use roles::{RoleChange, RoleChanged, RoleOrder, RoleStore};
 use std::collections::BTreeMap;
 
@@ -191,7 +193,7 @@ fn canonical_name(text: &str) -> String {
 
 /// What the server remembers.
 #[async_trait]
-pub trait Store: FeedStore + RoleStore {
+pub trait Store: FeedStore + LookStore + RoleStore {
     // Transactions.
 
     /// `token.create`: stores a new token.

@@ -15,6 +15,7 @@ mod cli_quickstart;
 mod cli_revoke;
 mod client;
 mod daemon_look;
+mod dashboard;
 mod deploy_samples;
 mod doctor;
 mod foreign_readers;

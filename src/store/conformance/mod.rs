@@ -7,6 +7,7 @@ mod feed;
 pub mod fixture;
 mod hosts;
 mod listing;
+mod looking;
 mod model;
 mod renewing;
 mod requests;

@@ -6,6 +6,7 @@ mod backup;
 mod failure;
 mod feed;
 mod load;
+mod look;
 mod open;
 mod read;
 mod roles;

@@ -236,7 +236,7 @@ pub(super) fn audit_query(filter: &AuditFilter, cursor: Option<i64>, limit: i64)
     query
 }
 
-fn host_row(row: &SqliteRow) -> Answer<HostRow> {
+pub(super) fn host_row(row: &SqliteRow) -> Answer<HostRow> {
     let identity = rows::identity(row)?;
     let status_at = sql::IDENTITY_WIDTH + sql::CERTIFICATE_WIDTH;
     Ok(HostRow {
@@ -250,7 +250,7 @@ fn plain_certificate(row: &SqliteRow) -> Answer<Certificate> {
     rows::certificate(row, 0).map(|(_, certificate)| certificate)
 }
 
-fn collect<T, R, K>(
+pub(super) fn collect<T, R, K>(
     rows: Vec<SqliteRow>,
     read: impl Fn(&SqliteRow) -> Answer<T>,
     keyed: impl Fn(T) -> (K, R),
@@ -267,6 +267,6 @@ fn name_text(after: Option<&IdentityName>) -> String {
     after.map(ToString::to_string).unwrap_or_default()
 }
 
-fn one_more(limit: usize) -> i64 {
+pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).map_or(i64::MAX, |limit| limit.saturating_add(1))
 }

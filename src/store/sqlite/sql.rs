@@ -326,4 +326,42 @@ pub const MISSING: &str = concat!(
     counting_hosts!(),
     " AND (a.number IS NULL OR a.number < $1 OR NOT a.refuses) ORDER BY i.name LIMIT $4"
 );
+/// Ends inside the bounds of a walk; what is walked through is joined after it.
+pub const CERTIFICATES_WALKED: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    ", w.name FROM (SELECT n.name, n.certificate FROM certificate_name AS n WHERE (n.name, n.certificate) > ("
+);
+/// The last of the names that a walk goes through, if it goes so far.
+pub const WALKED_TO: &str = "SELECT n.name, n.certificate FROM certificate_name AS n \
+     WHERE (n.name, n.certificate) > ($1, $2) AND n.name < $3 ORDER BY n.name, n.certificate LIMIT 1 OFFSET $4";
+pub const LAST_CERTIFICATE: &str = "SELECT COALESCE(max(id), 0) FROM certificate";
+pub const SERIALS_STARTING: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM certificate AS c WHERE c.serial >= $1 AND c.serial < $2 ORDER BY c.serial LIMIT $3"
+);
+pub const HOSTS_STARTING: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    ", ",
+    certificate_columns!(),
+    ", s.reported_at, s.source, s.report FROM identity AS i ",
+    newest_certificate!(),
+    "LEFT JOIN host_status AS s ON s.host = i.number \
+     WHERE i.kind = 'host' AND i.name > $1 AND i.name >= $3 AND i.name < $4 ORDER BY i.name LIMIT $2"
+);
+pub const EXPIRY_COUNTS: &str = "SELECT k.key, (SELECT count(*) FROM certificate AS c INDEXED BY certificate_open \
+       WHERE c.kind = $2 AND c.not_after >= k.value AND c.not_after < json_extract($1, '$[' || (k.key + 1) || ']') \
+         AND c.superseded_by IS NULL AND c.revoked_at IS NULL) \
+     FROM json_each($1) AS k WHERE k.key < json_array_length($1) - 1";
+pub const COUNT_OVERDUE: &str = "SELECT count(*) FROM (SELECT 1 FROM certificate AS c INDEXED BY certificate_due \
+     WHERE c.renew_after < $1 AND c.superseded_by IS NULL AND c.revoked_at IS NULL AND c.not_after >= $2 LIMIT $3)";
+pub const OVERDUE: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM certificate AS c INDEXED BY certificate_due \
+     WHERE c.renew_after < $1 AND c.superseded_by IS NULL AND c.revoked_at IS NULL AND c.not_after >= $2 \
+     ORDER BY c.renew_after LIMIT $3"
+);
 pub const INTEGRITY: &str = "PRAGMA integrity_check(10)";

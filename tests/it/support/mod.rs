@@ -1,6 +1,7 @@
 //! What several suites need.
 
 pub mod agent;
+pub mod browser;
 pub mod desk;
 pub mod dockerd;
 pub mod engine;

@@ -17,7 +17,7 @@ pub fn query(
     let mut query = start(filter);
     keys(&mut query, filter);
     expiry(&mut query, filter, now);
-    statuses(&mut query, filter, now);
+    with_statuses(&mut query, &filter.statuses, now);
     // A `+` keeps SQLite from walking the index on expiry where another key has few rows.
     let column = if is_narrow(filter) {
         "+c.not_after"
@@ -103,21 +103,25 @@ fn expiry(query: &mut QueryBuilder<Sqlite>, filter: &CertificateFilter, now: Tim
             .push(" < ")
             .push_bind(now.as_millis());
     }
+    // What the index on certificates in use is made for.
+    if within([Valid, Valid]) {
+        query.push(" AND c.superseded_by IS NULL AND c.revoked_at IS NULL");
+    }
     if within([Revoked, Revoked]) {
         query.push(" AND c.revoked_at IS NOT NULL");
     }
 }
 
 /// The same order of precedence as [`crate::model::Certificate::status`].
-fn statuses(query: &mut QueryBuilder<Sqlite>, filter: &CertificateFilter, now: Timestamp) {
-    if filter.statuses.is_empty() {
+pub fn with_statuses(query: &mut QueryBuilder<Sqlite>, statuses: &[CertificateStatus], now: Timestamp) {
+    if statuses.is_empty() {
         return;
     }
     query.push(" AND CASE WHEN c.revoked_at IS NOT NULL THEN 'revoked' WHEN c.not_after < ");
     query.push_bind(now.as_millis());
     query.push(" THEN 'expired' WHEN c.superseded_by IS NOT NULL THEN 'superseded' ELSE 'valid' END IN (");
     let mut words = query.separated(", ");
-    for status in &filter.statuses {
+    for status in statuses {
         words.push_bind(status.as_str());
     }
     query.push(")");
