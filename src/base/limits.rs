@@ -117,6 +117,14 @@ pub const CRL_PAGE: u32 = 5000;
 pub const CRL_DIFF_ROWS_MAX: usize = 20_000;
 /// How long after a revocation a CRL is signed, so that several share it.
 pub const CRL_COALESCE: Duration = Duration::from_millis(200);
+/// Rows of each kind that are removed in one transaction, because they are old.
+pub const PRUNE_BATCH: u32 = 500;
+/// When the clock has moved more than this since the last look for what is old, it may be wrong.
+pub const PRUNE_CLOCK_JUMP: Duration = Duration::from_secs(3 * 86_400);
+/// How long a run of a job may take.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(3 * 3600);
+/// How often it is looked whether a job is due, at least: the clock may have been set.
+pub const JOB_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked whether a CRL is due.
 pub const CRL_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The largest form of the dashboard, bytes.

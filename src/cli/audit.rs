@@ -10,7 +10,7 @@ use super::{Error, World};
 use crate::base::limits::PAGE_MAX;
 use crate::base::{Span, Timestamp, encoding};
 use crate::client::Client;
-use crate::model::audit::{Chain, ChainError, Record};
+use crate::model::audit::{Chain, ChainError, Checkpoint, Record};
 use crate::wire::{AuditQuery, AuditView};
 
 /// Commands of `dockwarden audit`.
@@ -195,12 +195,10 @@ fn detail(json: &str, whole: bool) -> String {
 
 async fn verify(args: Verify, world: &mut World) -> Result<u8, Error> {
     let client = args.connection.client(world).await?;
-    let mut chain = Chain::default();
-    let mut expected_found = args.expect.is_none();
+    let mut walk = Walk::new(begin(&client).await?, args.expect);
     loop {
-        let (after, _) = chain.head();
         let query = AuditQuery {
-            after: Some(after),
+            after: Some(walk.chain.head().0),
             limit: Some(PAGE_MAX),
             ..Default::default()
         };
@@ -208,40 +206,114 @@ async fn verify(args: Verify, world: &mut World) -> Result<u8, Error> {
         if page.is_empty() {
             break;
         }
-        for view in page {
-            if let Err(e) = check(&mut chain, &view) {
-                return broken(world, &e);
-            }
-            if let Some((_, hash)) = args.expect.as_ref().filter(|(number, _)| *number == view.seq) {
-                if *hash != view.hash {
-                    return Err(Error::Found(format!(
-                        "audit record {} is not the one that was noted down: the log was written anew up to there",
-                        view.seq
-                    )));
-                }
-                expected_found = true;
-            }
+        for view in &page {
+            walk.take(view)?;
         }
-        world.progress(&format!("{} records checked", chain.head().0));
+        world.progress(&format!("{} records checked", walk.count));
     }
     clear(world);
-    let (count, hash) = chain.head();
-    if !expected_found {
-        return Err(Error::Found(format!(
-            "the audit log ends at record {count}, before the one that was noted down: its end was cut off"
-        )));
+    let (seq, hash) = walk.finish()?;
+    if let Some(begin) = &walk.begin {
+        world.say(format!(
+            "records 1 to {} were removed because they were old; the log says so, and goes on after the last of them",
+            begin.seq
+        ))?;
     }
+    let hash = encoding::hex(&hash);
     world.say(format!(
-        "{count} audit records, none changed or missing\nhead {count}:{}",
-        encoding::hex(&hash)
+        "{} audit records, none changed or missing\nhead {seq}:{hash}",
+        walk.count
     ))?;
     Ok(0)
 }
 
+/// What the log begins after, if old records were removed.
+async fn begin(client: &Client) -> Result<Option<Checkpoint>, Error> {
+    let query = AuditQuery {
+        after: Some(0),
+        limit: Some(1),
+        ..Default::default()
+    };
+    let Some(begin) = client.audit(&query).await?.begins_after else {
+        return Ok(None);
+    };
+    let hash = encoding::hex_decode(&begin.hash).and_then(|hash| hash.try_into().ok());
+    let hash = hash.ok_or_else(|| broken(&"the server says that it begins after a record without a hash"))?;
+    Ok(Some(Checkpoint {
+        seq: begin.seq,
+        at: begin.at,
+        hash,
+    }))
+}
+
+/// A walk along the chain.
+struct Walk {
+    begin: Option<Checkpoint>,
+    /// Whether a record says that what came before the beginning was removed on purpose.
+    told: bool,
+    chain: Chain,
+    count: u64,
+    expect: Option<(u64, String)>,
+    expected_found: bool,
+}
+
+impl Walk {
+    fn new(begin: Option<Checkpoint>, expect: Option<(u64, String)>) -> Self {
+        let head = begin.map(|begin| (begin.seq, encoding::hex(&begin.hash)));
+        Self {
+            told: begin.is_none(),
+            chain: begin.as_ref().map_or_else(Chain::default, Chain::after),
+            begin,
+            count: 0,
+            expected_found: expect.is_none() || expect == head,
+            expect,
+        }
+    }
+
+    fn take(&mut self, view: &AuditView) -> Result<(), Error> {
+        let record = record(view).map_err(|e| broken(&e))?;
+        self.chain.check(&record).map_err(|e| broken(&e))?;
+        self.count += 1;
+        self.told |= self.begin.is_some_and(|begin| begin.is_told_by(&record));
+        let Some((_, hash)) = self.expect.as_ref().filter(|(number, _)| *number == view.seq) else {
+            return Ok(());
+        };
+        self.expected_found = true;
+        match *hash == view.hash {
+            true => Ok(()),
+            false => Err(Error::Found(format!(
+                "audit record {} is not the one that was noted down: the log was written anew up to there",
+                view.seq
+            ))),
+        }
+    }
+
+    fn finish(&self) -> Result<(u64, [u8; 32]), Error> {
+        let (seq, hash) = self.chain.head();
+        if let Some(begin) = self.begin.filter(|_| !self.told) {
+            return Err(broken(&format!(
+                "it begins after record {}, and no record says that those before were removed on purpose",
+                begin.seq
+            )));
+        }
+        match (&self.expect, &self.begin) {
+            _ if self.expected_found => Ok((seq, hash)),
+            (Some((number, _)), Some(begin)) if *number <= begin.seq => Err(Error::Found(format!(
+                "audit record {number} was removed because it was old, and cannot be compared any more; the rest of the \
+                 log is whole. Note down its head: {seq}:{}",
+                encoding::hex(&hash)
+            ))),
+            _ => Err(Error::Found(format!(
+                "the audit log ends at record {seq}, before the one that was noted down: its end was cut off"
+            ))),
+        }
+    }
+}
+
 /// A hash that is not hex cannot be the right one: the record counts as changed.
-fn check(chain: &mut Chain, view: &AuditView) -> Result<(), ChainError> {
+fn record(view: &AuditView) -> Result<Record, ChainError> {
     let hash = encoding::hex_decode(&view.hash).and_then(|hash| hash.try_into().ok());
-    chain.check(&Record {
+    Ok(Record {
         seq: view.seq,
         at: view.at,
         actor: view.actor.clone(),
@@ -254,11 +326,10 @@ fn check(chain: &mut Chain, view: &AuditView) -> Result<(), ChainError> {
     })
 }
 
-fn broken(world: &World, error: &ChainError) -> Result<u8, Error> {
-    clear(world);
-    Err(Error::Found(format!(
+fn broken(error: &dyn std::fmt::Display) -> Error {
+    Error::Found(format!(
         "the audit log is broken: {error}\n  Keep the database file as it is and compare it with the last backup (dockwarden server backup)."
-    )))
+    ))
 }
 
 fn clear(world: &World) {

@@ -9,6 +9,7 @@ pub mod client;
 mod crl;
 mod error;
 mod host;
+mod job;
 mod output;
 mod pages;
 pub mod profile;
@@ -44,6 +45,9 @@ pub enum Command {
     /// Lists of revoked certificates
     #[command(subcommand)]
     Crl(crl::Command),
+    /// What the server does by itself, when, and what came of it
+    #[command(subcommand)]
+    Job(job::Command),
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -58,6 +62,7 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
         Command::Role(command) => role::run(command, world).await,
         Command::Cert(command) => cert::run(command, world).await,
         Command::Crl(command) => crl::run(command, world).await,
+        Command::Job(command) => job::run(command, world).await,
         Command::Audit(command) => audit::run(command, world).await,
     }
 }

@@ -7,14 +7,15 @@ use super::call::encode;
 use super::query::{segment, with};
 use super::{Client, Error};
 use crate::base::Id;
+use crate::model::job::JobName;
 use crate::model::{FeedApplied, HostReport};
 use crate::pki::Serial;
 use crate::wire::{
     Applied, AppliedQuery, AuditList, AuditQuery, BindingList, BindingQuery, BindingRequest,
     CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken, Decided, EnrollRequest,
-    FeedKnown, FeedTaken, HostDetail, HostList, Issued, PageQuery, Pending, RenewRequest, RequestList,
-    RevokeRequest, RevokeShown, Revoked, RoleList, RoleOutcome, RoleRequest, Settled, StatusAnswer,
-    TokenList, TokenRequest, WhoAmI,
+    FeedKnown, FeedTaken, HostDetail, HostList, Issued, JobList, PageQuery, Pending, RenewRequest,
+    RequestList, RevokeRequest, RevokeShown, Revoked, RoleList, RoleOutcome, RoleRequest, Settled,
+    StatusAnswer, TokenList, TokenRequest, WhoAmI,
 };
 
 /// The answer to an enrolment.
@@ -154,6 +155,17 @@ impl Client {
     pub async fn unbind_role(&self, query: &BindingQuery) -> Result<(), Error> {
         let path = with("/v1/bindings", query);
         self.call(Method::DELETE, &path, Bytes::new()).await.map(drop)
+    }
+
+    /// `GET /v1/jobs`: all of them.
+    pub async fn jobs(&self) -> Result<JobList, Error> {
+        self.get("/v1/jobs").await
+    }
+
+    /// `POST /v1/jobs/{name}/run`. May be repeated; then it runs again.
+    pub async fn run_job(&self, name: JobName) -> Result<(), Error> {
+        let path = format!("/v1/jobs/{name}/run");
+        self.call(Method::POST, &path, Bytes::new()).await.map(drop)
     }
 
     /// `GET /v1/requests`: one page of enrolments that wait, oldest first.

@@ -9,8 +9,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 
 use crate::pki::CsrError;
 use crate::service::{
-    AccessError, AppliedError, CertificateError, EnrollError, FollowError, HostError, KnownError, NamesError,
-    RenewError, RequestError, RevokeError, RoleChangeError, ServiceError, TokenError,
+    AccessError, AppliedError, CertificateError, EnrollError, FollowError, HostError, JobError, KnownError,
+    NamesError, RenewError, RequestError, RevokeError, RoleChangeError, ServiceError, TokenError,
 };
 use crate::wire::{Code, PROBLEM_JSON, Problem};
 
@@ -148,6 +148,15 @@ impl From<RoleChangeError> for ApiError {
         match error {
             E::Service(error) => error.into(),
             error => Self::new(code, error.to_string()),
+        }
+    }
+}
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Service(error) => error.into(),
+            JobError::NotHere(_) => Self::new(Code::Conflict, error.to_string()),
         }
     }
 }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::base::encoding::{hex, sha256};
 use crate::base::{Id, Timestamp};
-use crate::model::audit::Record;
+use crate::model::audit::{Checkpoint, Record};
 use crate::model::enrollment::PendingRequest;
 use crate::model::{
     Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, Revocation, Serving, Token,
 };
 use crate::pki::pem;
-use crate::service::{Authority, Bound, HostSeen, Issuance, Progress, RoleSeen, Sealed};
+use crate::service::{Authority, Bound, HostSeen, Issuance, JobSeen, Progress, RoleSeen, Sealed};
 use crate::wire::{
-    Applied, AuditView, BindingView, CertificateDetail, CertificateView, ClientView, FeedChange,
-    FeedChangeKind, FeedRevoked, HostDetail, HostView, Issued, MissingHost, RequestView, RevokedView,
-    RoleView, TokenView,
+    Applied, AuditBegin, AuditView, BindingView, CertificateDetail, CertificateView, ClientView, FeedChange,
+    FeedChangeKind, FeedRevoked, HostDetail, HostView, Issued, JobView, MissingHost, RequestView,
+    RevokedView, RoleView, TokenView,
 };
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
@@ -49,6 +49,30 @@ pub(super) fn role(seen: &RoleSeen) -> RoleView {
         bindings: seen.bindings,
         changed_at: seen.stored.as_ref().map(|stored| stored.changed_at),
         changed_by: seen.stored.as_ref().map(|stored| stored.changed_by.clone()),
+    }
+}
+
+pub(super) fn job(seen: JobSeen) -> JobView {
+    let state = seen.state;
+    JobView {
+        name: state.name,
+        about: state.name.about().to_owned(),
+        schedule: seen.schedule,
+        configured: seen.configured,
+        next_at: state.next_at,
+        asked_by: state.asked.map(|asked| asked.by),
+        running_since: state.running.map(|running| running.since),
+        last: state.last,
+        succeeded_at: state.succeeded_at,
+        failures: state.failures,
+    }
+}
+
+pub(super) fn audit_begin(checkpoint: &Checkpoint) -> AuditBegin {
+    AuditBegin {
+        seq: checkpoint.seq,
+        at: checkpoint.at,
+        hash: hex(&checkpoint.hash),
     }
 }
 

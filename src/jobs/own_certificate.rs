@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Job, JobError};
+use super::{AlwaysJob, Job, JobError};
 use crate::base::limits::PEM_BYTES_MAX;
+use crate::model::job::JobName;
 use crate::pki::tls::TlsIdentity;
 use crate::service::{OwnCertificate, Service};
 use crate::sys::Files;
@@ -110,25 +111,29 @@ impl RenewOwnCertificate {
 
 #[async_trait]
 impl Job for RenewOwnCertificate {
-    fn name(&self) -> &'static str {
-        "renew-own-certificate"
+    fn name(&self) -> JobName {
+        JobName::OwnCertificate
     }
 
-    fn every(&self) -> Duration {
-        self.every
-    }
-
-    async fn run(&self) -> Result<(), JobError> {
-        if !self.service.own_is_due(&self.held(), self.service.clock().now()) {
-            return Ok(());
+    async fn run(&self) -> Result<String, JobError> {
+        let held = self.held();
+        if !self.service.own_is_due(&held, self.service.clock().now()) {
+            return Ok(format!("good until {}", held.leaf().not_after));
         }
         let own = self.service.issue_own().await?;
         self.shown.replace(own.chain(), own.key())?;
         tracing::info!(serial = %own.leaf().serial, until = %own.leaf().not_after, "renewed the server's own certificate");
-        let pem = own.to_pem();
+        let (pem, until) = (own.to_pem(), own.leaf().not_after);
         *self.held.lock().expect("no panic while the lock is held") = Arc::new(own);
         // Last: a full disk must not keep the server from showing a good certificate.
         self.file.files.write_private(&self.file.path, pem.as_bytes())?;
-        Ok(())
+        Ok(format!("renewed: good until {until}"))
+    }
+}
+
+#[async_trait]
+impl AlwaysJob for RenewOwnCertificate {
+    fn every(&self) -> Duration {
+        self.every
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Job, JobError};
+use super::{AlwaysJob, Job, JobError, NOTHING};
+use crate::model::job::JobName;
 use crate::service::Service;
 
 /// Settles a restoration when there is nobody left to hear.
@@ -32,15 +33,19 @@ impl SettleFeed {
 
 #[async_trait]
 impl Job for SettleFeed {
-    fn name(&self) -> &'static str {
-        "settle-feed"
+    fn name(&self) -> JobName {
+        JobName::FeedSettle
     }
 
+    async fn run(&self) -> Result<String, JobError> {
+        self.service.settle_when_heard().await?;
+        Ok(NOTHING.to_owned())
+    }
+}
+
+#[async_trait]
+impl AlwaysJob for SettleFeed {
     fn every(&self) -> Duration {
         self.every
-    }
-
-    async fn run(&self) -> Result<(), JobError> {
-        Ok(self.service.settle_when_heard().await?)
     }
 }

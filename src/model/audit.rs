@@ -123,6 +123,52 @@ fn detail_text(detail: &BTreeMap<&'static str, String>) -> String {
     serde_json::to_string(detail).expect("a map of strings is always JSON")
 }
 
+/// The action of the record that says that older ones were removed on purpose.
+pub const AUDIT_PRUNE: &str = "audit.prune";
+
+/// The last of the records that were removed because they were old: what the chain begins after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its number.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// Its time.
+    pub at: Timestamp,
+}
+
+impl Checkpoint {
+    /// The one that a record would be.
+    pub fn of(record: &Record) -> Self {
+        Self {
+            seq: record.seq,
+            hash: record.hash,
+            at: record.at,
+        }
+    }
+
+    /// What the record of the removal says about it.
+    pub fn detail(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("up_to", self.seq.to_string()),
+            ("hash", encoding::hex(&self.hash)),
+        ])
+    }
+
+    /// Whether `record` says that everything up to here was removed on purpose.
+    pub fn is_told_by(&self, record: &Record) -> bool {
+        let said: Option<BTreeMap<String, String>> = serde_json::from_str(&record.detail).ok();
+        let says = |said: &BTreeMap<String, String>| {
+            self.detail()
+                .iter()
+                .all(|(key, value)| said.get(*key) == Some(value))
+        };
+        record.action == AUDIT_PRUNE
+            && record.actor == Actor::System.text()
+            && said.as_ref().is_some_and(says)
+    }
+}
+
 /// Where the chain is broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
@@ -171,7 +217,15 @@ impl Chain {
         Ok(())
     }
 
-    /// How many records were checked, and the hash of the last: note it down elsewhere, and a log cut
+    /// A chain whose records up to `checkpoint` were removed.
+    pub fn after(checkpoint: &Checkpoint) -> Self {
+        Self {
+            seq: checkpoint.seq,
+            hash: checkpoint.hash,
+        }
+    }
+
+    /// The number of the last record that was checked, and its hash: note it down elsewhere, and a log cut
     /// off at its end is found too.
     pub fn head(&self) -> (u64, [u8; 32]) {
         (self.seq, self.hash)

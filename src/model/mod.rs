@@ -6,6 +6,7 @@ mod certificate;
 mod enforced;
 pub mod enrollment;
 mod identity;
+pub mod job;
 mod profile;
 mod reconcile;
 mod revocation;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Authorized, Operator, Service, ServiceError};
-use crate::model::audit::{Actor, Event, Record};
+use crate::model::audit::{Actor, Checkpoint, Event, Record};
 use crate::model::{Page, PageRequest};
 use crate::store::AuditFilter;
 
@@ -36,5 +36,16 @@ impl Service {
         page: PageRequest,
     ) -> Result<Page<Record>, ServiceError> {
         Ok(self.store.audit(filter, page).await?)
+    }
+
+    /// After which record the chain begins; `None` when none was ever removed.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn audit_checkpoint(
+        &self,
+        _operator: &Authorized<Operator>,
+    ) -> Result<Option<Checkpoint>, ServiceError> {
+        Ok(self.store.audit_checkpoint().await?)
     }
 }

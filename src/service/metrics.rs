@@ -12,7 +12,7 @@ use crate::base::Timestamp;
 use crate::base::limits::{METRICS_AGE_MIN, METRICS_HOSTS_MAX, PAGE_MAX};
 use crate::base::metrics::{Counters, Page, Registry, Source};
 use crate::model::{CertificateStatus, ConditionKind, ConditionStatus, IdentityKind, PageRequest};
-use crate::store::{CertificateCounts, HostRow, Store, StoreError};
+use crate::store::{CertificateCounts, DatabaseSize, HostRow, Store, StoreError};
 
 /// Reading for metrics may take one part in this many of the time.
 const SHARE: u32 = 50;
@@ -139,6 +139,7 @@ struct Found(Mutex<Option<Snapshot>>);
 #[derive(Debug)]
 struct Snapshot {
     certificates: CertificateCounts,
+    size: DatabaseSize,
     hosts: Vec<HostSeries>,
     complete: bool,
 }
@@ -180,6 +181,21 @@ impl Source for Found {
             return;
         };
         certificates(page, &found.certificates);
+        let sizes = [
+            (
+                "dockwarden_database_bytes",
+                "How large the database is, its log included.",
+                found.size.bytes,
+            ),
+            (
+                "dockwarden_database_free_bytes",
+                "What of the database is free, and used before it grows.",
+                found.size.free_bytes,
+            ),
+        ];
+        for (name, help, bytes) in sizes {
+            page.gauge(name, help).sample(&[], bytes as f64);
+        }
         page.gauge(
             "dockwarden_host_series_complete",
             "1 when every host has series of its own, 0 when there are more hosts than the limit.",
@@ -276,6 +292,7 @@ impl Service {
         let (hosts, complete) = first_hosts(&*self.store).await?;
         Ok(Snapshot {
             certificates: self.store.certificate_counts(now).await?,
+            size: self.store.size().await?,
             hosts,
             complete,
         })

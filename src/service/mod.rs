@@ -11,6 +11,7 @@ mod failures;
 mod feed;
 mod hosts;
 mod issue;
+mod jobs;
 mod look;
 pub mod metrics;
 mod names;
@@ -22,10 +23,12 @@ mod revoke;
 mod roles;
 mod token_cache;
 mod tokens;
+mod upkeep;
 
 use std::sync::Arc;
 
 use crate::base::{Clock, Random};
+use crate::model::job::JobPlans;
 use crate::model::{IdentityKind, Labels, Profile};
 use crate::pki::San;
 use crate::store::Store;
@@ -43,6 +46,7 @@ pub use error::ServiceError;
 pub use feed::{AppliedError, FollowError, Follower, KnownError, Sealed, Told};
 pub use hosts::{HostError, HostSeen};
 pub use issue::{Authority, AuthorityError, Issuance};
+pub use jobs::{JobError, JobSeen};
 pub use look::{CertificateSearch, ListOrder};
 pub use names::NamesError;
 pub use own::{OWN_NAME, OwnCertificate, OwnError};
@@ -51,6 +55,7 @@ pub use requests::RequestError;
 pub use revoke::RevokeError;
 pub use roles::{Bound, RoleChangeError, RoleSeen};
 pub use tokens::{NewToken, TokenError};
+pub use upkeep::{PruneOutcome, Retention};
 
 /// Label keys that start with this are the server's own; nobody else may set them.
 pub const RESERVED_LABELS: &str = "dockwarden/";
@@ -64,6 +69,23 @@ pub struct Settings {
     pub client: Profile,
     /// Names and addresses the server itself is reached by: its certificate carries them.
     pub names: Vec<San>,
+    /// When jobs run.
+    pub plans: JobPlans,
+    /// How long what is over is kept.
+    pub retention: Retention,
+}
+
+impl Default for Settings {
+    /// The usual profiles, times and retention, and no names.
+    fn default() -> Self {
+        Self {
+            host: Profile::default_for(IdentityKind::Host),
+            client: Profile::default_for(IdentityKind::Client),
+            names: Vec::new(),
+            plans: JobPlans::default(),
+            retention: Retention::default(),
+        }
+    }
 }
 
 /// The use cases, over a store, a CA, a clock and a random source.
@@ -80,6 +102,7 @@ pub struct Service {
     responders: ocsp::Responders,
     roles: roles::Roles,
     metrics: metrics::Metrics,
+    board: jobs::Board,
 }
 
 impl Service {
@@ -91,6 +114,13 @@ impl Service {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
+        let (metrics, board) = (
+            metrics::Metrics::default(),
+            jobs::Board::new(settings.plans.clone()),
+        );
+        for source in board.sources() {
+            metrics.registry().add(source);
+        }
         Self {
             store,
             authority,
@@ -103,7 +133,8 @@ impl Service {
             lists: crl::Lists::default(),
             responders: ocsp::Responders::default(),
             roles: roles::Roles::default(),
-            metrics: metrics::Metrics::default(),
+            metrics,
+            board,
         }
     }
 

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 
 use super::feed::{Given, Regain, RevokeOrder};
 use super::roles::{RoleChange, RoleOrder};
+use super::upkeep::{PruneOrder, Pruned};
 use super::{Enrollment, Renewal};
 use crate::base::{Id, Timestamp, encoding};
-use crate::model::audit::{Actor, Event};
+use crate::model::audit::{AUDIT_PRUNE, Actor, Checkpoint, Event};
 use crate::model::enrollment::{PendingRequest, RequestState};
+use crate::model::job::JobName;
 use crate::model::role::BindingKey;
 use crate::model::{Certificate, IdentityKind, Revocation, Token, TokenProblem};
 use crate::pki::IdentityName;
@@ -255,6 +257,47 @@ pub fn role_changed(order: &RoleOrder) -> Event {
         order.source,
         detail,
     )
+}
+
+/// `job.run`: somebody wants a job to run now.
+pub fn job_asked(job: JobName, actor: &Actor, source: Option<IpAddr>, now: Timestamp) -> Event {
+    event(
+        now,
+        actor.clone(),
+        "job.run",
+        job.to_string(),
+        source,
+        Detail::new(),
+    )
+}
+
+/// `prune`: certificates and tokens that are gone.
+pub fn pruned(pruned: &Pruned, order: &PruneOrder) -> Event {
+    let mut detail = Detail::new();
+    let kinds = [
+        (
+            "certificates",
+            "certificates_before",
+            pruned.certificates,
+            order.certificates,
+        ),
+        ("tokens", "tokens_before", pruned.tokens, order.tokens),
+    ];
+    for (count, limit, number, before) in kinds {
+        if let Some(before) = before.filter(|_| number > 0) {
+            detail.insert(count, number.to_string());
+            detail.insert(limit, before.to_string());
+        }
+    }
+    event(order.now, Actor::System, "prune", String::new(), None, detail)
+}
+
+/// [`AUDIT_PRUNE`]: the records up to the checkpoint are gone.
+pub fn audit_pruned(checkpoint: &Checkpoint, count: u64, now: Timestamp) -> Event {
+    let mut detail = checkpoint.detail();
+    detail.insert("records", count.to_string());
+    let subject = checkpoint.seq.to_string();
+    event(now, Actor::System, AUDIT_PRUNE, subject, None, detail)
 }
 
 fn about_binding(key: &BindingKey) -> Detail {

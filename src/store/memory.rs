@@ -4,6 +4,7 @@
 mod feed;
 mod look;
 mod roles;
+mod upkeep;
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};

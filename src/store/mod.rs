@@ -17,6 +17,7 @@ mod op;
 mod roles;
 pub mod sqlite;
 mod state;
+mod upkeep;
 
 pub use feed::{
     Acknowledgement, CRL_JUMP, CrlSlot, FEED_JUMP, FeedHead, FeedStore, Given, HostProgress, Progress,
@@ -25,6 +26,7 @@ pub use feed::{
 pub use look::{CertificateWalk, ExpiryCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder};
 pub use roles::{RoleChange, RoleChanged, RoleOrder, RoleStore};
 use std::collections::BTreeMap;
+pub use upkeep::{DatabaseSize, JobChange, JobOrder, PruneOrder, Pruned, UpkeepStore};
 
 use std::net::IpAddr;
 
@@ -193,7 +195,7 @@ fn canonical_name(text: &str) -> String {
 
 /// What the server remembers.
 #[async_trait]
-pub trait Store: FeedStore + LookStore + RoleStore {
+pub trait Store: FeedStore + LookStore + RoleStore + UpkeepStore {
     // Transactions.
 
     /// `token.create`: stores a new token.

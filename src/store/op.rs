@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use super::feed::{Acknowledgement, CrlSlot, Regain, Regained, RevokeOrder, Withdrawn};
 use super::roles::{RoleChanged, RoleOrder};
+use super::upkeep::{JobOrder, PruneOrder, Pruned};
 use super::{Enrolled, Enrollment, HostStatus, Renewal, Renewed, StoreError};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event};
 use crate::model::enrollment::{PendingRequest, RequestState};
+use crate::model::job::JobState;
 use crate::model::{Certificate, FeedOrigin, Identity, IssuerKind, Token};
 
 /// One write method of [`super::Store`] with its arguments.
@@ -94,6 +96,10 @@ pub enum Op {
     Origin(Box<FeedOrigin>),
     /// `role.put`, `role.remove`, `role.bind`, `role.unbind`
     Roles(Box<RoleOrder>),
+    /// `job.plan`, `job.ask`, `job.begin`, `job.end`
+    Job(Box<JobOrder>),
+    /// `prune`
+    Prune(Box<PruneOrder>),
     /// Changes nothing: asks whether a transaction can be made at all.
     Probe,
 }
@@ -125,6 +131,10 @@ pub enum Answer {
     Origin(Box<FeedOrigin>),
     /// To [`Op::Roles`].
     Roles(RoleChanged),
+    /// To [`Op::Job`].
+    Job(Box<JobState>),
+    /// To [`Op::Prune`].
+    Pruned(Pruned),
 }
 
 /// An answer, or why the operation could not be done.
@@ -149,6 +159,8 @@ impl Answer {
     answer! {
         /// The answer to [`Op::Roles`].
         roles: Roles => RoleChanged;
+        /// The answer to [`Op::Prune`].
+        pruned: Pruned => Pruned;
         /// The answer to [`Op::DeleteToken`].
         deleted: Deleted => bool;
         /// The answer to [`Op::Enroll`].
@@ -167,6 +179,14 @@ impl Answer {
         crl: Crl => CrlSlot;
         /// The answer to [`Op::Origin`].
         origin: Origin => Box<FeedOrigin>;
+    }
+
+    /// The answer to [`Op::Job`].
+    pub fn job(self) -> JobState {
+        match self {
+            Self::Job(job) => *job,
+            other => unreachable!("{MISMATCH}: {other:?}"),
+        }
     }
 
     /// The answer to [`Op::SubmitRequest`] and [`Op::DecideRequest`].

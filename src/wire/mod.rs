@@ -5,6 +5,7 @@ mod certificates;
 mod enroll;
 pub mod feed;
 mod hosts;
+mod jobs;
 mod problem;
 mod revoke;
 mod roles;
@@ -19,12 +20,13 @@ pub use feed::{
     FeedQuery, FeedRevoked, FeedSnapshot, FeedTaken, MissingHost, Settled,
 };
 pub use hosts::{ClientList, ClientView, HostDetail, HostList, HostView, StatusAnswer};
+pub use jobs::{JobList, JobView};
 pub use problem::{Code, PROBLEM_JSON, Problem};
 pub use revoke::{RevokeRequest, RevokeShown, Revoked, RevokedView};
 pub use roles::{
     BindingList, BindingQuery, BindingRequest, BindingView, RoleList, RoleOutcome, RoleRequest, RoleView,
 };
 pub use tokens::{
-    AuditList, AuditQuery, AuditView, CreatedToken, Decided, Health, PageQuery, RequestList, RequestQuery,
-    RequestView, TokenList, TokenRequest, TokenView, WhoAmI,
+    AuditBegin, AuditList, AuditQuery, AuditView, CreatedToken, Decided, Health, PageQuery, RequestList,
+    RequestQuery, RequestView, TokenList, TokenRequest, TokenView, WhoAmI,
 };

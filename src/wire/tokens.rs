@@ -246,6 +246,19 @@ pub struct AuditView {
     pub hash: String,
 }
 
+/// The last of the audit records that were removed because they were old.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct AuditBegin {
+    /// Its number: the log begins with the next one.
+    pub seq: u64,
+    /// Its time.
+    #[cfg_attr(feature = "server", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// Its hash, hex: the next record follows it.
+    pub hash: String,
+}
+
 /// A page of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
@@ -255,6 +268,9 @@ pub struct AuditList {
     /// Pass as `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What the log begins after; absent when nothing was ever removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_after: Option<AuditBegin>,
 }
 
 /// Who the server takes the caller for.

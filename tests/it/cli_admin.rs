@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use dockwarden::model::JoinToken;
+use dockwarden::store::PruneOrder;
 use serde_json::{Value, json};
 
 use crate::support::desk::{Desk, HOME};
 use crate::support::peer::{Peer, json as answer, server_tls};
 use crate::support::pki::{DAY, Fleet};
-use crate::support::server::TestServer;
+use crate::support::server::{Setup, TestServer};
 
 #[tokio::test]
 async fn a_new_token_is_all_that_is_printed() {
@@ -170,6 +171,16 @@ async fn the_audit_log_is_listed_oldest_first_and_found_whole() {
 
 /// A server that shows a log in which `change` was made.
 async fn verify_changed(records: &[Value], change: impl Fn(&mut Vec<Value>)) -> Result<String, (u8, String)> {
+    verify_log(records, change, None, "").await
+}
+
+/// The same of a log that begins after a record that was removed.
+async fn verify_log(
+    records: &[Value],
+    change: impl Fn(&mut Vec<Value>),
+    begin: Option<Value>,
+    flags: &str,
+) -> Result<String, (u8, String)> {
     let real = TestServer::memory().await;
     let fleet = Fleet::new();
     let leaf = fleet.host("127.0.0.1");
@@ -187,7 +198,11 @@ async fn verify_changed(records: &[Value], change: impl Fn(&mut Vec<Value>)) -> 
             .iter()
             .filter(|r| r["seq"].as_u64() > Some(after))
             .collect();
-        Some(answer("200 OK", "", &json!({"items": items}).to_string()))
+        let page = match &begin {
+            Some(begin) => json!({"items": items, "begins_after": begin}),
+            None => json!({"items": items}),
+        };
+        Some(answer("200 OK", "", &page.to_string()))
     };
     let peer = Peer::start(Some(server_tls(&fleet, &leaf)), Arc::new(script)).await;
     let mut desk = Desk::new(&real);
@@ -206,7 +221,10 @@ async fn verify_changed(records: &[Value], change: impl Fn(&mut Vec<Value>)) -> 
             peer.url()
         ),
     );
-    match desk.run(&format!("audit verify --profile {HOME}/p")).await {
+    match desk
+        .run(&format!("audit verify --profile {HOME}/p {flags}"))
+        .await
+    {
         Ok((0, printed)) => Ok(printed),
         Ok((code, printed)) => Err((code, printed)),
         Err(e) => Err((e.exit_code(), e.to_string())),
@@ -234,6 +252,55 @@ async fn a_changed_or_missing_audit_record_is_found() {
         assert_eq!(code, 1);
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_log_whose_old_records_were_removed_is_whole_when_it_says_so_itself() {
+    let setup = Setup::memory();
+    let store = setup.store.clone();
+    let server = setup.start().await;
+    server.join("client", "alice").await;
+    let before = server.audit().await;
+    let order = PruneOrder {
+        certificates: None,
+        tokens: None,
+        audit: Some(server.clock_now() + DAY),
+        limit: 2,
+        now: server.clock_now(),
+    };
+    assert_eq!(store.prune(order).await.unwrap().audit, 2);
+    let removed = |n: usize| json!({"seq": n + 1, "at": before[n]["at"], "hash": before[n]["hash"]});
+    let records = server.audit().await;
+    assert_eq!(records[0]["seq"], 3);
+
+    let mut desk = Desk::of_admin(&server);
+    let whole = desk.ok("audit verify").await;
+    assert!(
+        whole.contains("records 1 to 2 were removed") && whole.contains("none changed or missing"),
+        "{whole}"
+    );
+    let noted = |n: usize| format!("--expect {}:{}", n + 1, before[n]["hash"].as_str().unwrap());
+    desk.ok(&format!("audit verify {}", noted(1))).await;
+    let (_, gone) = desk.refused(&format!("audit verify {}", noted(0))).await;
+    assert!(gone.contains("cannot be compared any more"), "{gone}");
+
+    let same = |_: &mut Vec<Value>| {};
+    assert!(verify_log(&records, same, Some(removed(1)), "").await.is_ok());
+    // By hand: one more is gone, and the beginning was moved.
+    let third = json!({"seq": 3, "at": records[0]["at"], "hash": records[0]["hash"]});
+    let (_, why) = verify_log(&records[1..], same, Some(third), "")
+        .await
+        .unwrap_err();
+    assert!(
+        why.contains("no record says that those before were removed"),
+        "{why}"
+    );
+    let (_, why) = verify_log(&records[1..], same, Some(removed(1)), "")
+        .await
+        .unwrap_err();
+    assert!(why.contains("3 is missing"), "{why}");
+    let (_, why) = verify_log(&records, same, None, "").await.unwrap_err();
+    assert!(why.contains("1 is missing"), "{why}");
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ mod server_crl;
 mod server_enroll;
 mod server_feed;
 mod server_http;
+mod server_jobs;
 mod server_log;
 mod server_metrics;
 mod server_revoke;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dockwarden::jobs::publish_crls_every;
+use dockwarden::jobs::{PublishCrls, keep};
 use dockwarden::model::audit::Actor;
 use dockwarden::pki::crl::Crl;
 use dockwarden::pki::{Serial, pem};
@@ -27,11 +27,8 @@ async fn publishing() -> (TestServer, Arc<dyn Store>) {
 
 fn publish(server: &TestServer) {
     let every = Duration::from_millis(20);
-    tokio::spawn(publish_crls_every(
-        server.service.clone(),
-        every,
-        server.stop.clone(),
-    ));
+    let job = PublishCrls::new(server.service.clone()).every(every);
+    tokio::spawn(keep(Arc::new(job), server.service.clone(), server.stop.clone()));
 }
 
 async fn plain(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -114,11 +111,8 @@ async fn revocations_that_come_together_share_a_list() {
     let server = setup.start().await;
     // By the clock alone nothing would be signed again in this test.
     let patient = Duration::from_secs(600);
-    tokio::spawn(publish_crls_every(
-        server.service.clone(),
-        patient,
-        server.stop.clone(),
-    ));
+    let job = PublishCrls::new(server.service.clone()).every(patient);
+    tokio::spawn(keep(Arc::new(job), server.service.clone(), server.stop.clone()));
     list(&server, "clients", |_| true).await;
     let now = server.clock_now();
     let serials: Vec<Serial> = (1..=30)

@@ -23,7 +23,7 @@ use crate::store::{FeedStore, Store};
 use crate::sys::Files;
 
 /// The manifest's name. It is written last: a backup without one is not whole.
-const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.json";
 /// The form of the manifest that this program writes and reads.
 const FORMAT: u32 = 1;
 /// The largest manifest, bytes.
@@ -100,17 +100,37 @@ pub fn backup(args: &BackupArgs) -> anyhow::Result<()> {
     let layout = args.layout()?;
     layout.require()?;
     args.empty_directory(layout.files())?;
-    let created_at = SystemClock.now();
-    let copy = args.directory.join(DATABASE);
-    compose::runtime()?.block_on(sqlite::backup(&layout.database(), &copy))?;
+    let made = make(&layout, &args.directory, SystemClock.now());
+    let files = compose::runtime()?.block_on(made)?;
+    println!(
+        "backup of {} made in {} ({files} files)",
+        layout.root().display(),
+        args.directory.display(),
+    );
+    Ok(())
+}
+
+/// Makes a backup in a directory that is empty or not there. Gives how many files it has.
+pub async fn make(layout: &Layout, directory: &Path, now: Timestamp) -> anyhow::Result<usize> {
+    layout.files().private_directory(directory)?;
+    sqlite::backup(&layout.database(), &directory.join(DATABASE)).await?;
+    let (layout, directory) = (layout.clone(), directory.to_owned());
+    // A large database takes its time to read.
+    let complete = tokio::task::spawn_blocking(move || complete(&layout, &directory, now));
+    complete.await.context("the thread that copies broke off")?
+}
+
+/// The files beside the database, and the manifest of all.
+fn complete(layout: &Layout, directory: &Path, created_at: Timestamp) -> anyhow::Result<usize> {
+    let copy = directory.join(DATABASE);
     let mut files = BTreeMap::from([(DATABASE.to_owned(), measure(&copy)?)]);
     for name in small_files() {
-        let (from, to) = (layout.root().join(&name), args.directory.join(&name));
+        let (from, to) = (layout.root().join(&name), directory.join(&name));
         // The root's key may be offline, and a configuration elsewhere.
         if from.exists() {
             layout
                 .files()
-                .private_directory(to.parent().unwrap_or(&args.directory))?;
+                .private_directory(to.parent().unwrap_or(directory))?;
             files.insert(name, copy_file(&from, &to)?);
         }
     }
@@ -123,14 +143,8 @@ pub fn backup(args: &BackupArgs) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(&manifest)?;
     layout
         .files()
-        .write_private(&args.directory.join(MANIFEST), text.as_bytes())?;
-    println!(
-        "backup of {} made in {} ({} files)",
-        layout.root().display(),
-        args.directory.display(),
-        manifest.files.len()
-    );
-    Ok(())
+        .write_private(&directory.join(MANIFEST), text.as_bytes())?;
+    Ok(manifest.files.len())
 }
 
 /// Puts a backup back into a data directory that holds no server.

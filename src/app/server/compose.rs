@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -11,11 +10,12 @@ use tokio_util::task::TaskTracker;
 
 use super::config::Config;
 use super::layout::{Layout, ROOT};
+use super::upkeep;
 use crate::base::limits::CRL_BYTES_MAX;
 use crate::base::{Clock, SecretString, SystemClock, SystemRandom};
 use crate::ca::{Issuer, IssuerUrls};
 use crate::http::{self, Grace, Plain, Tls};
-use crate::jobs::{self, OwnCertificateFile, RenewOwnCertificate, SettleFeed};
+use crate::jobs::{self, OwnCertificateFile, RenewOwnCertificate};
 use crate::keys::file;
 use crate::model::IssuerKind;
 use crate::pki::crl::Crl;
@@ -100,33 +100,25 @@ impl Running {
     }
 }
 
-/// How often it is looked whether somebody has brought a new list of the root.
-const ROOT_CRL_EVERY: Duration = Duration::from_secs(10);
-
 /// Shows the root's CRL as it is on disk, where `server root-crl` puts it: signed where the root's key is. Servers
-/// made by the first release have none.
-fn show_root_crl(layout: &Layout, service: &Service) {
+/// made by the first release have none. When the one on disk cannot be shown, the one before stays.
+pub fn show_root_crl(layout: &Layout, service: &Service) -> Result<(), String> {
     let path = layout.crl(ROOT);
     if !layout.files().exists(&path) {
-        return;
+        return Ok(());
     }
     let read = layout
         .files()
         .read(&path, CRL_BYTES_MAX)
         .map_err(|e| e.to_string());
     let crl = read.and_then(|bytes| Crl::parse_pem_or_der(bytes).map_err(|e| e.to_string()));
-    if let Err(error) = crl.and_then(|crl| service.show_root_crl(crl).map_err(|e| e.to_string())) {
-        tracing::error!(path = %path.display(), error, "the root's CRL on disk is not published; the one before stays");
-    }
-}
-
-async fn keep_root_crl(layout: Layout, service: Arc<Service>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(ROOT_CRL_EVERY) => show_root_crl(&layout, &service),
-        }
-    }
+    let shown = crl.and_then(|crl| service.show_root_crl(crl).map_err(|e| e.to_string()));
+    shown.map_err(|error| {
+        format!(
+            "the root's CRL in {} is not published, the one before stays: {error}",
+            path.display()
+        )
+    })
 }
 
 /// Starts everything. Returns once requests are answered.
@@ -148,18 +140,13 @@ pub async fn start(config: &Config, passphrase: &SecretString, sockets: Sockets)
     };
     let own = file.load_or_issue(&service).await?;
     let (renewal, identity) = RenewOwnCertificate::new(Arc::clone(&service), file, own)?;
-    show_root_crl(&config.layout, &service);
+    if let Err(error) = show_root_crl(&config.layout, &service) {
+        tracing::error!("{error}");
+    }
     service.note("server.start", VERSION).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    tasks.spawn(jobs::run(Arc::new(renewal), stop.clone()));
-    let settling = SettleFeed::new(Arc::clone(&service));
-    tasks.spawn(jobs::run(Arc::new(settling), stop.clone()));
-    tasks.spawn(jobs::publish_crls(Arc::clone(&service), stop.clone()));
-    tasks.spawn(keep_root_crl(
-        config.layout.clone(),
-        Arc::clone(&service),
-        stop.clone(),
-    ));
+    tasks.spawn(jobs::keep(Arc::new(renewal), Arc::clone(&service), stop.clone()));
+    upkeep::start(&service, &config.layout, config.backups.as_ref(), &tasks, &stop);
     let grace = Grace {
         host: config.settings.host.renew_grace,
         client: config.settings.client.renew_grace,

@@ -1,5 +1,7 @@
 //! `server.toml`: what the operator wrote ([`Raw`]), and what it means once it was checked ([`Config`]).
 
+mod upkeep;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::layout::Layout;
+use super::upkeep::BackupPlan;
 use crate::app::config::{self, List, Variable};
 use crate::app::logging::LogFormat;
 use crate::base::Span;
@@ -36,6 +39,9 @@ pub struct Raw {
     log_format: Option<LogFormat>,
     log_level: Option<String>,
     profiles: RawProfiles,
+    schedule: upkeep::RawSchedule,
+    retention: upkeep::RawRetention,
+    backup: upkeep::RawBackup,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -142,6 +148,8 @@ pub struct Config {
     pub http_listen: Option<SocketAddr>,
     /// Profiles, and the server's names.
     pub settings: Settings,
+    /// Where the schedule keeps backups, if it makes any.
+    pub backups: Option<BackupPlan>,
     /// Where relying parties reach the plain listener.
     pub public_url: Option<String>,
     /// The passphrase file, when no flag or variable says where it is.
@@ -197,16 +205,20 @@ impl Raw {
         } else {
             Some(address("http_listen", &http)?)
         };
-        let settings = Settings {
+        let mut settings = Settings {
             host: self.profiles.host.check(IdentityKind::Host)?,
             client: self.profiles.client.check(IdentityKind::Client)?,
             names: names(&self.names.0)?,
+            plans: self.schedule.check()?,
+            ..Settings::default()
         };
+        settings.retention = self.retention.check(&settings)?;
         Ok(Config {
             layout: Layout::new(data_dir),
             listen: listen?,
             http_listen,
             settings,
+            backups: self.backup.check()?,
             public_url: self.public_url.filter(|url| !url.is_empty()),
             passphrase_file: self.passphrase_file,
             log_format: flags.log_format.or(self.log_format).unwrap_or_default(),

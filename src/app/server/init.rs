@@ -14,7 +14,7 @@ use super::{admin, compose};
 use crate::base::{Clock, Random, SecretString, SystemClock, SystemRandom};
 use crate::ca::{self, IssuerUrls, Root};
 use crate::keys::{IssuerKey, MemoryKey, file};
-use crate::model::{IdentityKind, IssuerKind, Profile};
+use crate::model::IssuerKind;
 use crate::pki::{KeyAlgorithm, San, Serial};
 use crate::service::{Service, Settings};
 use crate::store::sqlite::{Missing, SqliteStore};
@@ -250,16 +250,11 @@ async fn first_admin(
         ca::Issuer::new(parts.certificate, key, parts.kind, urls(parts.kind)?)
     });
     let authority = crate::service::Authority::new(root.certificate().clone(), hosts?, clients?)?;
-    let settings = Settings {
-        host: Profile::default_for(IdentityKind::Host),
-        client: Profile::default_for(IdentityKind::Client),
-        names: Vec::new(),
-    };
     let store = SqliteStore::open(&layout.database(), Missing::Create).await?;
     let service = Service::new(
         Arc::new(store),
         Arc::new(authority),
-        settings,
+        Settings::default(),
         Arc::new(SystemClock),
         Arc::new(SystemRandom),
     );

@@ -10,6 +10,7 @@ pub(super) mod layout;
 pub(super) mod passphrase;
 mod root_crl;
 mod run;
+pub(super) mod upkeep;
 
 use std::process::ExitCode;
 

@@ -26,9 +26,12 @@ pub(super) async fn list(
         subject: query.subject,
         after: query.after,
     };
+    // Before the records: a removal in between must not leave a gap behind what is said here.
+    let begin = api.service().audit_checkpoint(&operator).await?;
     let found = api.service().audit(&operator, filter, page).await?;
     Ok(Json(AuditList {
         items: found.items.into_iter().map(views::audit).collect(),
         next: found.next,
+        begins_after: begin.as_ref().map(views::audit_begin),
     }))
 }

@@ -9,6 +9,7 @@ mod enroll;
 mod feed;
 mod health;
 mod hosts;
+mod jobs;
 mod metrics;
 pub(super) mod openapi;
 mod renew;
@@ -52,6 +53,8 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(roles::list, roles::put))
         .routes(routes!(roles::remove))
         .routes(routes!(roles::bindings, roles::bind, roles::unbind))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::run))
         .routes(routes!(audit::list))
         .routes(routes!(whoami::whoami))
         .routes(routes!(ca::ca_pem))

@@ -330,7 +330,8 @@ pub async fn actions(store: &dyn Store) -> Vec<String> {
 }
 
 pub async fn assert_chain_is_whole(store: &dyn Store) {
-    let mut chain = Chain::default();
+    let begin = store.audit_checkpoint().await.unwrap();
+    let mut chain = begin.as_ref().map_or_else(Chain::default, Chain::after);
     for record in audit_log(store).await {
         chain.check(&record).unwrap();
     }

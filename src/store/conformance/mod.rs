@@ -14,6 +14,7 @@ mod requests;
 mod revoking;
 mod roles;
 mod tokens;
+mod upkeep;
 
 use std::sync::Arc;
 

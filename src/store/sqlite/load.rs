@@ -11,11 +11,13 @@ use super::super::feed::{CrlSlot, RevokeOrder, RevokeTarget};
 use super::super::op::Op;
 use super::super::roles::RoleChange;
 use super::super::state::{Head, Key, Row, State, host_names};
+use super::super::upkeep::PruneOrder;
 use super::super::{Enrollment, Renewal};
 use super::failure::Failure;
 use super::roles;
 use super::rows::{self, Columns};
 use super::sql;
+use super::upkeep;
 use crate::base::{Id, Timestamp, encoding::hex};
 use crate::model::audit::GENESIS;
 use crate::model::{FeedOrigin, Identity, IdentityKind, SealKey};
@@ -46,6 +48,8 @@ struct Wanted {
     /// Roles that are to be removed.
     removed: BTreeSet<String>,
     earliest: Option<Timestamp>,
+    jobs: bool,
+    prunes: Vec<PruneOrder>,
 }
 
 impl Wanted {
@@ -92,6 +96,8 @@ impl Wanted {
             Op::Settle { .. } => self.unsettled = true,
             Op::Origin(_) => self.origin = true,
             Op::Roles(order) => self.add_roles(&order.change),
+            Op::Job(_) => self.jobs = true,
+            Op::Prune(order) => self.prunes.push(order.as_ref().clone()),
         }
     }
 
@@ -165,6 +171,12 @@ pub async fn load<'a>(
     load_feed(connection, &wanted, &mut state).await?;
     if wanted.roles {
         roles::load(connection, &wanted.removed, &mut state).await?;
+    }
+    if wanted.jobs {
+        upkeep::load_jobs(connection, &mut state).await?;
+    }
+    for order in &wanted.prunes {
+        upkeep::load_old(connection, order, &mut state).await?;
     }
     Ok(state)
 }

@@ -15,6 +15,7 @@ mod save;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod writer;
 
 use std::net::IpAddr;

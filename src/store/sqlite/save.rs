@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::roles;
 use super::rows::{approval_text, json};
 use super::sql;
+use super::upkeep;
 use crate::base::encoding::hex;
 use crate::model::enrollment::PendingRequest;
 use crate::model::{Certificate, Identity, Token};
@@ -37,7 +38,8 @@ pub async fn save(connection: &mut SqliteConnection, state: &State) -> Result<()
             .add(&record.detail)?;
         row.add(record.hash.as_slice()).map(drop)
     })
-    .await
+    .await?;
+    upkeep::save(connection, state).await
 }
 
 async fn save_tokens(connection: &mut SqliteConnection, state: &State) -> Result<(), Failure> {
@@ -194,7 +196,7 @@ fn certificate_row(certificate: &Certificate, row: &mut Values) -> Result<(), Fa
 }
 
 /// Every name the certificate is found by, once.
-fn names_of(number: Row, certificate: &Certificate) -> impl Iterator<Item = (String, Row)> {
+pub fn names_of(number: Row, certificate: &Certificate) -> impl Iterator<Item = (String, Row)> {
     let mut names: BTreeSet<String> = certificate.sans.iter().map(ToString::to_string).collect();
     names.insert(certificate.name.to_string());
     names.into_iter().map(move |name| (name, number))

@@ -193,6 +193,38 @@ pub const REMOVE_ROLE: &str = "DELETE FROM role WHERE name = $1";
 pub const BIND: &str =
     "INSERT INTO binding (client, role, hosts, created_at, created_by) VALUES ($1, $2, $3, $4, $5)";
 pub const UNBIND: &str = "DELETE FROM binding WHERE client = $1 AND role = $2 AND hosts = $3";
+pub const JOBS: &str = "SELECT state FROM job ORDER BY name";
+pub const PUT_JOB: &str = "INSERT INTO job (name, state) VALUES ($1, $2) \
+     ON CONFLICT (name) DO UPDATE SET state = excluded.state";
+pub const LOAD_ENDED: &str = concat!(
+    "SELECT ",
+    certificate_columns!(),
+    " FROM certificate AS c WHERE c.not_after < $1 ORDER BY c.not_after, c.id LIMIT $2"
+);
+pub const LOAD_ENDED_TOKENS: &str = concat!(
+    "SELECT ",
+    token_columns!(),
+    " FROM token AS t WHERE t.expires_at < $1 ORDER BY t.expires_at LIMIT $2"
+);
+pub const LOAD_OLDEST_AUDIT: &str =
+    "SELECT a.seq, a.hash, a.at FROM audit AS a WHERE a.seq > 0 ORDER BY a.seq LIMIT $1";
+pub const REMOVE_CERTIFICATES: &str =
+    "DELETE FROM certificate WHERE id IN (SELECT k.value FROM json_each($1) AS k)";
+pub const REMOVE_NAMES: &str = "DELETE FROM certificate_name WHERE (name, certificate) IN \
+     (SELECT k.value ->> 0, k.value ->> 1 FROM json_each($1) AS k)";
+pub const REMOVE_TOKENS: &str =
+    "DELETE FROM token WHERE id IN (SELECT unhex(k.value) FROM json_each($1) AS k)";
+pub const REMOVE_TOKEN_REQUESTS: &str =
+    "DELETE FROM request WHERE token IN (SELECT unhex(k.value) FROM json_each($1) AS k)";
+pub const REMOVE_AUDIT: &str = "DELETE FROM audit WHERE seq <= $1";
+pub const PUT_AUDIT_CHECKPOINT: &str = "INSERT INTO audit_checkpoint (seq, hash, at) VALUES ($1, $2, $3)";
+pub const AUDIT_CHECKPOINT: &str =
+    "SELECT seq, hash, at FROM audit_checkpoint WHERE seq = (SELECT max(seq) FROM audit_checkpoint)";
+pub const SIZE: &str = "SELECT (SELECT page_count FROM pragma_page_count), \
+     (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_size FROM pragma_page_size)";
+/// The log is written back as far as nobody reads it. No statistics (`PRAGMA optimize`): every plan is made for the
+/// schema and tested, and with statistics of small tables the planner walks these for an update by key.
+pub const TUNE: [&str; 1] = ["PRAGMA wal_checkpoint(PASSIVE)"];
 pub const INSERT_AUDIT: &str =
     "INSERT INTO audit (seq, at, actor, action, subject, outcome, source, detail, hash) VALUES ";
 pub const PROBE: &str = "UPDATE probe SET count = count + 1";

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::roles::RoleChange;
+use super::upkeep::Removed;
 use crate::base::{Id, Timestamp};
 use crate::model::audit::Record;
+use crate::model::job::JobName;
 use crate::model::{Change, IssuerKind};
 
 /// Keys of rows that are new, and of rows that were there and changed. Never both: a row that is new is
@@ -82,6 +84,10 @@ pub struct Changes {
     pub settled: Vec<(u64, Timestamp, String)>,
     /// What changed of roles and bindings, in order.
     pub roles: Vec<RoleChange>,
+    /// Jobs of which something else is remembered now.
+    pub jobs: BTreeSet<JobName>,
+    /// What was removed because it was old.
+    pub removed: Removed,
     /// New numbers of the feed, in order.
     pub feed: Vec<Change>,
     /// New audit records, in order.
@@ -109,6 +115,8 @@ impl Changes {
         self.origin = false;
         self.settled.clear();
         self.roles.clear();
+        self.jobs.clear();
+        self.removed = Removed::default();
         (std::mem::take(&mut self.records), std::mem::take(&mut self.feed))
     }
 }

@@ -11,6 +11,7 @@ mod feed;
 mod requests;
 mod roles;
 mod tokens;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +22,9 @@ use super::feed::{Acknowledgement, CrlSlot};
 use super::op::{Answer, Op, Outcome};
 use super::{HostStatus, StoreError};
 use crate::base::{Id, Timestamp};
-use crate::model::audit::{Event, GENESIS, Record};
+use crate::model::audit::{Checkpoint, Event, GENESIS, Record};
 use crate::model::enrollment::{PendingRequest, RequestState};
+use crate::model::job::{JobName, JobState};
 use crate::model::role::{Binding, BindingKey, RoleName, StoredRole};
 use crate::model::{Certificate, FeedOrigin, Identity, IdentityKind, IssuerKind, Revocation, Token};
 use crate::pki::{IdentityName, Serial};
@@ -85,6 +87,9 @@ pub struct State {
     unsettled: Option<(u64, Timestamp)>,
     roles: BTreeMap<RoleName, StoredRole>,
     bindings: BTreeMap<BindingKey, Binding>,
+    jobs: BTreeMap<JobName, JobState>,
+    oldest: Vec<Checkpoint>,
+    checkpoint: Option<Checkpoint>,
 }
 
 /// Rows as they are in the database: nothing here counts as a change.
@@ -250,6 +255,8 @@ impl State {
             Op::ReserveCrl { issuer, now } => Ok(self.reserve_crl(*issuer, *now)),
             Op::Origin(candidate) => Ok(self.adopt_origin(candidate)),
             Op::Roles(order) => Ok(self.change_roles(order)),
+            Op::Job(order) => Ok(self.change_job(order)),
+            Op::Prune(order) => self.prune(order),
             Op::Probe => Ok(Answer::Done),
         }
     }

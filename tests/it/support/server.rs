@@ -11,7 +11,7 @@ use dockwarden::ca::{Issuer, IssuerUrls, make_issuer, make_root};
 use dockwarden::http::{self as api, Grace, Limits, Plain, Tls};
 use dockwarden::jobs::{self, OwnCertificateFile, RenewOwnCertificate};
 use dockwarden::keys::{IssuerKey, MemoryKey};
-use dockwarden::model::{IdentityKind, IssuerKind, Permission, Profile};
+use dockwarden::model::{IssuerKind, Permission};
 use dockwarden::pki::chain::SharedAnchors;
 use dockwarden::pki::tls::{ALPN_HTTP1, ServerTrust, TlsIdentity, client_config};
 use dockwarden::pki::{KeyAlgorithm, LeafKey, San, Serial, csr, pem};
@@ -70,16 +70,14 @@ impl Setup {
     }
 
     fn on(store: Arc<dyn Store>, directory: Arc<tempfile::TempDir>) -> Self {
-        let profile = |kind| Profile::default_for(kind);
         Self {
             authority: Arc::new(authority()),
             store,
             clock: ManualClock::new(t0()),
             random: Arc::new(SystemRandom),
             settings: Settings {
-                host: profile(IdentityKind::Host),
-                client: profile(IdentityKind::Client),
                 names: vec!["ca.fleet".parse().unwrap()],
+                ..Settings::default()
             },
             limits: Limits::default(),
             jobs_every: Duration::from_millis(20),
@@ -240,7 +238,8 @@ impl TestServer {
         let own = file.load_or_issue(&service).await.unwrap();
         let (renewal, identity) = RenewOwnCertificate::new(Arc::clone(&service), file, own).unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(jobs::run(Arc::new(renewal.every(setup.jobs_every)), stop.clone()));
+        let renewal = Arc::new(renewal.every(setup.jobs_every));
+        tasks.spawn(jobs::keep(renewal, Arc::clone(&service), stop.clone()));
         let anchors = setup.authority.anchors().shared();
         let tls = Tls::new(api::router(Arc::clone(&service)), identity, anchors, grace, clock);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::job::JobName;
 
 fn check(text: &str) -> anyhow::Result<Config> {
     let raw: Raw = toml::from_str(text)?;
@@ -34,6 +35,31 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn the_schedule_the_retention_and_backups_are_read() {
+    let config = check(
+        "[schedule]\nzone = \"Europe/Amsterdam\"\n[schedule.jobs]\nprune = \"5 4 * * 0\"\nbackup = \"off\"\n\
+         [retention]\ncertificates = \"400d\"\naudit = \"forever\"\n[backup]\ndirectory = \"/var/backups/dw\"\n",
+    )
+    .unwrap();
+    let plan = |job| config.settings.plans.of(job).unwrap().to_string();
+    assert_eq!(plan(JobName::Prune), "5 4 * * 0 Europe/Amsterdam");
+    assert_eq!(plan(JobName::Database), "47 3 * * * Europe/Amsterdam");
+    assert_eq!(plan(JobName::Backup), "off");
+    let retention = config.settings.retention;
+    assert_eq!(retention.certificates.unwrap().as_secs(), 400 * 86_400);
+    assert_eq!(
+        (retention.audit, retention.tokens.unwrap().as_secs()),
+        (None, 30 * 86_400)
+    );
+    assert_eq!(config.backups.unwrap().keep, 7);
+    let long = check("[profiles.host]\nrenew_grace = \"90d\"").unwrap();
+    assert_eq!(
+        long.settings.retention.certificates.unwrap().as_secs(),
+        91 * 86_400
+    );
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_the_fix() {
     for (text, expected) in [
         ("listen = \"8443\"", "ADDRESS:PORT"),
@@ -47,6 +73,19 @@ fn what_cannot_work_is_refused_with_the_fix() {
         ("[profiles.host]\nrenew_grace = \"400d\"", "renew_grace"),
         ("[profiles.server]\n", "unknown field"),
         ("bogus = 1", "unknown field"),
+        ("[schedule]\nzone = \"Mars/Olympus\"", "schedule.zone"),
+        ("[schedule.jobs]\nreboot = \"0 3 * * *\"", "there is no job"),
+        ("[schedule.jobs]\nprune = \"61 * * * *\"", "schedule.jobs.prune"),
+        ("[schedule.jobs]\ncrl = \"0 3 * * *\"", "runs all the time"),
+        (
+            "[retention]\ncertificates = \"1h\"",
+            "retention.certificates must be",
+        ),
+        ("[retention]\naudit = \"1d\"", "must be 30d or more"),
+        ("[retention]\ntokens = \"soon\"", "is not a duration"),
+        ("[backup]\nkeep = 3", "backup.directory"),
+        ("[backup]\ndirectory = \"backups\"", "absolute"),
+        ("[backup]\ndirectory = \"/b\"\nkeep = 0", "backup.keep"),
     ] {
         let error = format!("{:#}", check(text).unwrap_err());
         assert!(error.contains(expected), "{text}: {error}");
