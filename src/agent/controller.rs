@@ -21,12 +21,14 @@ pub struct Controller {
 }
 
 /// What is looked at between passes: where the link to the files in use leads, what the leaf is; how far the feed was
-/// followed, and whether it is.
+/// followed, and whether it is; how the lists are.
 #[derive(Debug, PartialEq, Eq)]
 struct Glance {
     link: Option<PathBuf>,
     leaf: Option<Vec<u8>>,
     feed: Option<(Option<Place>, bool, bool)>,
+    /// What is wrong with the lists, and how often they were written.
+    lists: Option<(Option<&'static str>, u64)>,
 }
 
 impl Controller {
@@ -82,6 +84,10 @@ impl Controller {
             link: files.disk().read_link(&current).ok(),
             leaf: files.disk().read(&leaf, crate::base::limits::PEM_BYTES_MAX).ok(),
             feed,
+            lists: world.lists.as_ref().map(|lists| {
+                let view = lists.view();
+                (view.failure.map(|(word, _)| word), view.written)
+            }),
         }
     }
 }

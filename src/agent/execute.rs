@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::config::Hook;
 use super::daemon;
 use super::daemon::arrangement::Refusal;
 use super::observe::{LoadError, join, load};
@@ -13,13 +12,13 @@ use super::pair::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, Pair, PairError};
 use super::records::{Answer, Joined, Memory, Purpose, RenewalPoint, Request};
 use super::step::{Served, Step};
 use super::token::FoundToken;
-use super::{World, records};
+use super::{World, hook, records};
 use crate::base::{SecretString, Timestamp, encoding};
 use crate::client::{self, Enrolled};
 use crate::model::{IdentityKind, JoinToken, Mode};
 use crate::pki::chain::Anchors;
 use crate::pki::{IdentityName, LeafKey, PrivateKeyError, San, csr};
-use crate::sys::{Access, CommandLine, FileError, VersionFile};
+use crate::sys::{Access, FileError, VersionFile};
 use crate::wire::{EnrollRequest, Issued, Pending, RenewRequest};
 
 /// How long a program may take to serve what its hook told it to load: many reload after the hook has returned.
@@ -278,17 +277,14 @@ fn publish(world: &World) -> Result<(), StepError> {
 }
 
 async fn run_hook(world: &World, version: u64) -> Result<(), StepError> {
-    let timeout = world.config.hook_timeout;
-    let command = match &world.config.hook {
-        Some(Hook::Shell(line)) => CommandLine::shell(line, timeout),
-        Some(Hook::Program(words)) => CommandLine::new(words, timeout),
-        None => return Err(StepError::Gone("the hook")),
-    };
+    let hook = world.config.hook.as_ref().ok_or(StepError::Gone("the hook"))?;
     let directory = world.versions().current_directory();
-    let command = command
-        .with_variable("DOCKWARDEN_DIRECTORY", directory.display().to_string())
-        .with_variable("DOCKWARDEN_VERSION", version.to_string());
-    let outcome = world.programs.run(&command).await;
+    let variables = [
+        (hook::CHANGED, "certificate".to_owned()),
+        (hook::DIRECTORY, directory.display().to_string()),
+        ("DOCKWARDEN_VERSION", version.to_string()),
+    ];
+    let outcome = hook::run(hook, world.config.hook_timeout, &variables, &*world.programs).await;
     if !outcome.succeeded() {
         return Err(StepError::Hook(outcome.explain()));
     }

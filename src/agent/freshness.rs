@@ -2,12 +2,19 @@
 
 use super::conditions::{Finding, clock_time, date_and_time, finding, rounded};
 use super::feed::FeedState;
+use super::lists::{ListsState, ListsView};
 use crate::base::Timestamp;
 use crate::model::{Condition, ConditionKind, ConditionStatus, Mode};
 
 /// What `feed` comes to now.
-pub(super) fn freshness(feed: Option<&FeedState>, mode: Mode, now: Timestamp) -> Condition {
+pub(super) fn freshness(
+    feed: Option<&FeedState>,
+    lists: Option<&ListsState>,
+    mode: Mode,
+    now: Timestamp,
+) -> Condition {
     let (status, reason, message) = match feed {
+        Some(feed) if lists.is_some() => with_lists(followed(feed, now), lists.map(ListsState::view)),
         Some(feed) if feed.refuses() => followed(feed, now),
         Some(feed) => not_enforced(feed, mode),
         None => finding(
@@ -23,6 +30,43 @@ pub(super) fn freshness(feed: Option<&FeedState>, mode: Mode, now: Timestamp) ->
         message,
         since: now,
     }
+}
+
+/// What the feed tells reaches the programs of a host in mode `files` by lists alone.
+fn with_lists(followed: Finding, lists: Option<ListsView>) -> Finding {
+    let (mut status, mut reason, mut message) = followed;
+    let lists = lists.unwrap_or_default();
+    if let Some((word, why)) = lists.failure {
+        // A host that is stale refuses everybody: there is nothing worse to be said.
+        if status == ConditionStatus::False {
+            message = format!("{message}\n{why}");
+        } else {
+            (status, reason) = (ConditionStatus::False, word.to_owned());
+            message = format!("{why}\n{message}");
+        }
+    }
+    let numbers = lists
+        .in_use
+        .iter()
+        .map(|list| format!("{} {}", list.list.name(), list.number));
+    let numbers: Vec<String> = numbers.collect();
+    match (
+        numbers.is_empty(),
+        lists.in_use.iter().map(|list| list.next_update).min(),
+    ) {
+        (false, Some(until)) => message.push_str(&format!(
+            "\ncrl.pem: {}; programs refuse everybody from {} on, unless it is replaced before",
+            numbers.join(", "),
+            date_and_time(until)
+        )),
+        _ => {
+            if status == ConditionStatus::True {
+                (status, reason) = (ConditionStatus::Unknown, "NoLists".to_owned());
+            }
+            message.push_str("\ncrl.pem is not there yet");
+        }
+    }
+    (status, reason, message)
 }
 
 /// The server is told so, too: nobody is to believe that a revocation has arrived here.
@@ -86,7 +130,7 @@ mod tests {
         let state = FeedState::new(Arc::clone(&enforced));
         enforced.begin(RevokedSet::new(), at);
         let condition = |now| {
-            let condition = freshness(Some(&state), Mode::Gate, now);
+            let condition = freshness(Some(&state), None, Mode::Gate, now);
             (condition.status, condition.reason, condition.message)
         };
         let (status, reason, message) = condition(at + hour / 2);
@@ -108,7 +152,7 @@ mod tests {
         let state = FeedState::new(Arc::new(Enforced::nothing()));
         state.set_refuses(false);
         let at = Timestamp::from_secs(1_800_000_000);
-        let condition = freshness(Some(&state), Mode::Files, at);
+        let condition = freshness(Some(&state), None, Mode::Files, at);
         assert_eq!(condition.status, ConditionStatus::Unknown);
         assert!(
             condition

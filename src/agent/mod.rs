@@ -18,6 +18,8 @@ pub mod doctor;
 mod execute;
 pub mod feed;
 mod freshness;
+mod hook;
+pub mod lists;
 pub mod metrics;
 mod observe;
 pub mod observed;
@@ -54,6 +56,7 @@ use crate::sys::{Files, Host, Programs, Versions};
 use crate::wire::{EnrollRequest, Issued, RenewRequest, StatusAnswer};
 use daemon::Dockerd;
 use feed::FeedState;
+use lists::ListsState;
 use observed::Engine;
 use step::Served;
 
@@ -107,6 +110,8 @@ pub struct World {
     pub front: Option<Arc<dyn Front>>,
     /// How far the follower of the revocation feed is; `None` where none runs.
     pub feed: Option<Arc<FeedState>>,
+    /// How the lists that programs read are; `None` where none are kept.
+    pub lists: Option<Arc<ListsState>>,
     /// Where the join token is.
     pub token: TokenSource,
     /// The machine.

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use super::feed::{Events, FeedServer};
+use super::lists::{List, ListServer};
 use super::{Pair, Server};
 use crate::base::Clock;
-use crate::client::{Client, Enrolled, Error, ServerUrl};
+use crate::client::{Client, Enrolled, Error, FetchedCrl, ServerUrl};
 use crate::model::{FeedApplied, HostReport, JoinToken, Position};
 use crate::pki::Serial;
 use crate::pki::tls::{Pins, ServerTrust};
@@ -113,5 +114,16 @@ impl FeedServer for RemoteServer {
 
     async fn give_back(&self, pair: &Pair, known: &FeedKnown) -> Result<FeedTaken, Error> {
         self.client_of(pair)?.give_back(known).await
+    }
+}
+
+#[async_trait]
+impl ListServer for RemoteServer {
+    async fn list(&self, pair: &Pair, list: List, etag: Option<&str>) -> Result<Option<FetchedCrl>, Error> {
+        self.client_of(pair)?.crl_unless(list.name(), etag).await
+    }
+
+    async fn issuer(&self, pair: &Pair, list: List) -> Result<Vec<u8>, Error> {
+        self.client_of(pair)?.issuer(list.name()).await
     }
 }

@@ -13,6 +13,8 @@ pub const CSR_BYTES_MAX: usize = 16 * 1024;
 pub const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// The largest CRL that is read, bytes of DER: five million certificates.
 pub const CRL_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The largest file of CRLs that is read, bytes: as much in PEM.
+pub const CRL_FILE_BYTES_MAX: usize = CRL_BYTES_MAX / 48 * 66;
 /// The largest OCSP request, bytes of DER.
 pub const OCSP_REQUEST_BYTES_MAX: usize = 8 * 1024;
 /// Certificates one OCSP request may ask about.

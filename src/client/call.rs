@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use rustls::ClientConfig;
@@ -50,6 +50,14 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// Its ETag, as it stands.
+    pub(super) fn etag(&self) -> Option<String> {
+        let etag = self.headers.get(header::ETAG)?.to_str().ok()?;
+        Some(etag.to_owned())
+    }
 }
 
 impl Client {
@@ -104,14 +112,7 @@ impl Client {
 
     /// Makes the call; any status but 2xx is an error.
     pub(super) async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Error> {
-        let sent_at = self.clock.now();
-        let call = tokio::time::timeout(self.call_timeout, self.exchange(method, path, body));
-        let answer = call.await.map_err(|_| Error::Timeout {
-            server: self.server.clone(),
-            doing: "waiting for its answer",
-            after: self.call_timeout,
-        })??;
-        self.note_offset(&answer.headers, sent_at);
+        let answer = self.send_request(self.request(method, path, body)).await?;
         if answer.status.is_success() {
             Ok(answer)
         } else {
@@ -119,13 +120,38 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Error> {
-        let bytes_max = if path.starts_with("/crl/") {
+    /// `GET`, unless what is there is what `etag` names: then `None` (RFC 9110 §13.1.2).
+    pub(super) async fn get_unless(&self, path: &str, etag: Option<&str>) -> Result<Option<Answer>, Error> {
+        let mut request = self.request(Method::GET, path, Bytes::new());
+        if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            request.headers_mut().insert(header::IF_NONE_MATCH, etag);
+        }
+        let answer = self.send_request(request).await?;
+        match answer.status {
+            StatusCode::NOT_MODIFIED => Ok(None),
+            status if status.is_success() => Ok(Some(answer)),
+            _ => Err(self.refusal(&answer)),
+        }
+    }
+
+    async fn send_request(&self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
+        let sent_at = self.clock.now();
+        let call = tokio::time::timeout(self.call_timeout, self.exchange(request));
+        let answer = call.await.map_err(|_| Error::Timeout {
+            server: self.server.clone(),
+            doing: "waiting for its answer",
+            after: self.call_timeout,
+        })??;
+        self.note_offset(&answer.headers, sent_at);
+        Ok(answer)
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
+        let bytes_max = if request.uri().path().starts_with("/crl/") {
             CRL_BYTES_MAX
         } else {
             RESPONSE_BYTES_MAX
         };
-        let request = self.request(method, path, body);
         let (mut connection, response) = self.answered(request).await?;
         let (parts, body) = response.into_parts();
         let answer = Answer {

@@ -13,7 +13,7 @@ mod url;
 pub use call::{Client, IDLE_CONNECTION_MAX};
 pub use error::Error;
 pub use feed::{FEED_EVENT_BYTES_MAX, FEED_SILENCE_MAX, Feed, FeedEvent};
-pub use routes::Enrolled;
+pub use routes::{Enrolled, FetchedCrl};
 pub use url::{ServerUrl, UrlError};
 
 use std::time::Duration;

@@ -27,6 +27,15 @@ pub enum Enrolled {
     Pending(Pending),
 }
 
+/// A list of revoked certificates, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedCrl {
+    /// What to name when asking again.
+    pub etag: Option<String>,
+    /// The list, DER.
+    pub der: Bytes,
+}
+
 impl Client {
     /// `POST /enroll`. Only over a client with [`ServerTrust::Pins`](crate::pki::tls::ServerTrust) from the
     /// token itself, or with anchors that are already trusted.
@@ -214,6 +223,23 @@ impl Client {
     /// `GET /crl/{issuer}.crl`: DER, as it came; the caller checks who signed it.
     pub async fn crl(&self, issuer: &str) -> Result<Vec<u8>, Error> {
         let path = format!("/crl/{}.crl", segment(issuer));
+        let answer = self.call(Method::GET, &path, Bytes::new()).await?;
+        Ok(answer.body.to_vec())
+    }
+
+    /// The same, unless it is the one that `etag` names; then `None`.
+    pub async fn crl_unless(&self, issuer: &str, etag: Option<&str>) -> Result<Option<FetchedCrl>, Error> {
+        let path = format!("/crl/{}.crl", segment(issuer));
+        let answer = self.get_unless(&path, etag).await?;
+        Ok(answer.map(|answer| FetchedCrl {
+            etag: answer.etag(),
+            der: answer.body,
+        }))
+    }
+
+    /// `GET /issuers/{issuer}.crt`: DER, as it came; the caller checks who signed it.
+    pub async fn issuer(&self, issuer: &str) -> Result<Vec<u8>, Error> {
+        let path = format!("/issuers/{}.crt", segment(issuer));
         let answer = self.call(Method::GET, &path, Bytes::new()).await?;
         Ok(answer.body.to_vec())
     }

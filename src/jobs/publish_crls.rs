@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 
 use super::{AlwaysJob, Job, JobError};
 use crate::base::limits::{CRL_COALESCE, CRL_LOOK_EVERY};
@@ -12,10 +13,13 @@ use crate::model::IssuerKind;
 use crate::model::job::JobName;
 use crate::service::Service;
 
-/// See [`JobName::Crl`]. Revocations that come together share a list: it is signed a moment after the first of them.
+/// See [`JobName::Crl`]. A revocation that comes alone gets its list at once; those that come within a moment of the last
+/// list share the next one.
 pub struct PublishCrls {
     service: Arc<Service>,
     watch: Mutex<watch::Receiver<u64>>,
+    /// The next list comes no sooner.
+    not_before: Mutex<Instant>,
     every: Duration,
 }
 
@@ -26,6 +30,7 @@ impl PublishCrls {
         Self {
             service,
             watch,
+            not_before: Mutex::new(moment_from_now()),
             every: CRL_LOOK_EVERY,
         }
     }
@@ -46,6 +51,7 @@ impl Job for PublishCrls {
     /// A list that could not be published is audited and logged by the service, and fails the run.
     async fn run(&self) -> Result<String, JobError> {
         self.watch.lock().await.mark_unchanged();
+        *self.not_before.lock().await = moment_from_now();
         self.service.publish_crls().await?;
         let trouble = IssuerKind::ALL.into_iter().find_map(|issuer| {
             let why = self.service.crl_trouble(issuer)?;
@@ -70,9 +76,13 @@ impl AlwaysJob for PublishCrls {
 
     async fn woken(&self) {
         match self.watch.lock().await.changed().await {
-            Ok(()) => tokio::time::sleep(CRL_COALESCE).await,
+            Ok(()) => tokio::time::sleep_until(*self.not_before.lock().await).await,
             // The store is closing.
             Err(_) => std::future::pending().await,
         }
     }
+}
+
+fn moment_from_now() -> Instant {
+    tokio::time::sleep(CRL_COALESCE).deadline()
 }

@@ -161,3 +161,44 @@ key_matches() {
     local cert key
     cert=$(openssl x509 -in "$1" -noout -pubkey) && key=$(openssl pkey -in "$2" -pubout) && [[ $cert == "$key" ]]
 }
+
+# world_with_host DIRECTORY [CONFIGURATION...]: a world with a server and one host, `host`, whose gate in front of
+# $DOCKER_SOCKET listens on $port. Each CONFIGURATION is a line of its agent.toml.
+world_with_host() {
+    world_new "$1"
+    server_start
+    port=$(free_port)
+    host_join "${@:2}"
+    settles 30 "the agent enrols and the gate listens" served_serial "$port"
+}
+
+# world_with_files DIRECTORY [CONFIGURATION...]: the same in mode files: lists and certificates are in $files, and it is for
+# somebody else to listen on $port.
+world_with_files() {
+    world_new "$1"
+    server_start
+    port=$(free_port)
+    host_join 'mode = "files"' "${@:2}"
+    files=$W/agents/host/files
+    settles 30 "the agent enrols" test -e "$files/current/cert.pem"
+    settles 30 "and has the lists of every CA" test -e "$files/crl.pem"
+}
+
+# host_join [CONFIGURATION...]: an agent, `host`, for $port.
+host_join() {
+    token_new "$W/tokens/host" host host --cidr 127.0.0.0/8
+    agent_config host "$port" "$DOCKER_SOCKET" "$@"
+    agent_start host
+}
+
+# enrolled NAME...: clients with a certificate each.
+enrolled() {
+    local name
+    for name; do check "$name enrols" client_enroll "$name"; done
+}
+
+# host_status: what the agent of `host` says of itself, whatever it is.
+host_status() { dockwarden agent status --config "$W/agents/host/agent.toml" || true; }
+
+# serial_of NAME: of a client's certificate, as openssl prints it.
+serial_of() { openssl x509 -in "$W/clients/$1/cert.pem" -noout -serial | cut -d= -f2; }

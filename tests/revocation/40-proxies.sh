@@ -4,6 +4,7 @@
 # Needs: 10
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/world.sh"
+source "$REPO/tests/lib/proxies.sh"
 world_use "$SUITE_DIR/world"
 cat "$W"/{clients,root}.crl.pem >"$STEP_DIR/crls.pem"
 cat "$W_ROOT" "$W/server/ca/clients.pem" >"$STEP_DIR/cas.pem"
@@ -12,19 +13,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$S
 cat "$STEP_DIR/cert.pem" "$STEP_DIR/key.pem" >"$STEP_DIR/pair.pem"
 lists_port=$(free_port) ocsp_port=$(free_port) haproxy_port=$(free_port) partial_port=$(free_port)
 
-cat >"$STEP_DIR/nginx.conf" <<CONF
-daemon off;
-worker_processes 1;
-pid $STEP_DIR/nginx.pid;
-error_log $STEP_DIR/nginx-error.log info;
-events {}
-http {
-    access_log off;
-    client_body_temp_path $STEP_DIR/nginx-body;
-    proxy_temp_path $STEP_DIR/nginx-proxy;
-    fastcgi_temp_path $STEP_DIR/nginx-fastcgi;
-    uwsgi_temp_path $STEP_DIR/nginx-uwsgi;
-    scgi_temp_path $STEP_DIR/nginx-scgi;
+nginx_conf >"$STEP_DIR/nginx.conf" <<CONF
     ssl_certificate $STEP_DIR/cert.pem;
     ssl_certificate_key $STEP_DIR/key.pem;
     ssl_client_certificate $STEP_DIR/cas.pem;
@@ -48,7 +37,6 @@ http {
         ssl_ocsp_responder http://$W_ADDRESS:$W_PLAIN_PORT/ocsp;
         location / { return 200 "let in\n"; }
     }
-}
 CONF
 cat >"$STEP_DIR/haproxy.cfg" <<CONF
 global
@@ -68,7 +56,6 @@ dial() {
     curl -sS --max-time 10 --cacert "$STEP_DIR/cert.pem" --cert "$W/clients/$2/cert.pem" --key "$W/clients/$2/key.pem" \
         --resolve "localhost:$1:127.0.0.1" "https://localhost:$1/"
 }
-listens() { (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # let_in WHO PORT NAME, kept_out WHO PORT NAME
 let_in() { contains "$1 lets $3 in" "let in" "$(dial "$2" "$3" 2>&1 || true)"; }
@@ -80,10 +67,10 @@ kept_out() {
     ok "$1 refuses $3"
 }
 
-start nginx nginx -e "$STEP_DIR/nginx-error.log" -c "$STEP_DIR/nginx.conf"
+nginx_start
 start haproxy haproxy -db -f "$STEP_DIR/haproxy.cfg"
 for port in "$lists_port" "$ocsp_port" "$partial_port" "$haproxy_port"; do
-    wait_for 10 "port $port listens" listens "$port"
+    wait_for 10 "port $port listens" listens 127.0.0.1 "$port"
 done
 let_in "nginx with ssl_crl" "$lists_port" alice
 kept_out "nginx with ssl_crl" "$lists_port" mallory

@@ -5,14 +5,8 @@
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/docker.sh"
 source "$REPO/tests/lib/world.sh"
-world_new "$STEP_DIR/world"
-server_start
-port=$(free_port)
-token_new "$W/tokens/host" host host --cidr 127.0.0.0/8
-agent_config host "$port" "$DOCKER_SOCKET"
-agent_start host
-settles 30 "the agent enrols and the gate listens" served_serial "$port"
-for name in alice mallory trudy; do check "$name enrols" client_enroll "$name"; done
+world_with_host "$STEP_DIR/world"
+enrolled alice mallory trudy
 
 status() { dockwarden agent status --config "$W/agents/host/agent.toml"; }
 follows() { status | grep -q 'RevocationFresh *True'; }
@@ -78,7 +72,7 @@ done
 check "and so does alice" docker_as alice "$port" ps
 
 check "trudy works" docker_as trudy "$port" ps
-serial=$(openssl x509 -in "$W/clients/trudy/cert.pem" -noout -serial | cut -d= -f2)
+serial=$(serial_of trudy)
 contains "a serial is revoked everywhere, too" "applied on 1 of 1 hosts" "$(admin cert revoke "$serial" --yes)"
 refused "trudy is refused" any 'revoked' docker_as trudy "$port" ps
 counts() { status | grep -q '2 revoked'; }

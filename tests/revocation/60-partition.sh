@@ -5,14 +5,8 @@
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/docker.sh"
 source "$REPO/tests/lib/world.sh"
-world_new "$STEP_DIR/world"
-server_start
-port=$(free_port)
-token_new "$W/tokens/host" host host --cidr 127.0.0.0/8
-agent_config host "$port" "$DOCKER_SOCKET" 'max_staleness = "1m"'
-agent_start host
-settles 30 "the agent enrols and the gate listens" served_serial "$port"
-for name in alice mallory trudy; do check "$name enrols" client_enroll "$name"; done
+world_with_host "$STEP_DIR/world" 'max_staleness = "1m"'
+enrolled alice mallory trudy
 contains "mallory is revoked" "applied on 1 of 1 hosts" "$(admin client revoke mallory --yes)"
 
 status() { dockwarden agent status --config "$W/agents/host/agent.toml" || true; }

@@ -5,18 +5,12 @@
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/docker.sh"
 source "$REPO/tests/lib/world.sh"
-world_new "$STEP_DIR/world"
-server_start
-port=$(free_port)
-token_new "$W/tokens/host" host host --cidr 127.0.0.0/8
-agent_config host "$port" "$DOCKER_SOCKET"
-agent_start host
-settles 30 "the agent enrols and the gate listens" served_serial "$port"
-for name in alice mallory trudy; do check "$name enrols" client_enroll "$name"; done
+world_with_host "$STEP_DIR/world"
+enrolled alice mallory trudy
 contains "trudy is revoked" "applied on 1 of 1 hosts" "$(admin client revoke trudy --yes)"
 check "a backup is taken" dockwarden server backup --data-dir "$W/server" "$STEP_DIR/backup"
 contains "then mallory is revoked" "applied on 1 of 1 hosts" "$(admin client revoke mallory --yes)"
-serial=$(openssl x509 -in "$W/clients/mallory/cert.pem" -noout -serial | cut -d= -f2)
+serial=$(serial_of mallory)
 refused "mallory is refused" any revoked docker_as mallory "$port" ps
 
 lists_mallory() {

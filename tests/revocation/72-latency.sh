@@ -7,13 +7,7 @@ source "$REPO/tests/lib/docker.sh"
 source "$REPO/tests/lib/world.sh"
 # Of 20 only the middle says much; DOCKWARDEN_REVOCATIONS=200 for numbers to write down, on a machine that does nothing else.
 count=${DOCKWARDEN_REVOCATIONS:-20}
-world_new "$STEP_DIR/world"
-server_start
-port=$(free_port)
-token_new "$W/tokens/host" host host --cidr 127.0.0.0/8
-agent_config host "$port" "$DOCKER_SOCKET"
-agent_start host
-settles 30 "the agent enrols and the gate listens" served_serial "$port"
+world_with_host "$STEP_DIR/world"
 token_new "$W/tokens/crowd" client 'crowd-*' --role admin --uses "$count"
 clients=()
 for ((number = 1; number <= count; number++)); do

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use super::acknowledge::{acknowledge, moved};
 use super::disk::{self, Kept, KeptError, Place};
 use super::roles;
 use super::{Cut, Events, FeedServer, FeedState};
@@ -29,8 +30,6 @@ const NO_CERTIFICATE_WAIT: Duration = Duration::from_millis(500);
 const TURNS_MAX: u32 = 6;
 /// What a server takes and then does not tell is not given back more often than this: its clock may be ahead by days.
 const GIVEN_MAX: u32 = 8;
-/// How long to wait after an acknowledgement did not arrive.
-const ACKNOWLEDGE_RETRY: Duration = Duration::from_secs(2);
 /// When the server was heard of is written down so often at most.
 const KEEP_CONTACT_EVERY: Duration = Duration::from_secs(60);
 /// How often silence is counted.
@@ -115,6 +114,7 @@ impl Follower {
         let directory = disk::directory(&parts.state_directory);
         let (kept, contact) = Kept::open(parts.files, directory, parts.clock.now())?;
         parts.state.enforced().begin(kept.set().clone(), contact);
+        parts.state.begin(kept.set());
         roles::begin(&parts.state, &kept)?;
         parts.state.update(|view| view.place = kept.place());
         Ok(Self {
@@ -227,12 +227,20 @@ impl Follower {
         self.kept.forget_parts();
         self.hear_at(hello.feed, hello.head);
         let mut pending = None;
+        let mut others = self.state.others();
         loop {
             let event = match pending.take() {
-                Some(event) => event,
-                None => feed.next().await,
+                Some(event) => Some(event),
+                None => tokio::select! {
+                    event = feed.next() => Some(event),
+                    () = moved(&mut others) => None,
+                },
             };
-            match event? {
+            let Some(event) = event.transpose()? else {
+                self.say(applied, baseline);
+                continue;
+            };
+            match event {
                 FeedEvent::Hello(_) => return Err(FollowError::Nonsense("hello twice")),
                 FeedEvent::Heartbeat(heartbeat) => self.heartbeat(heartbeat.head)?,
                 FeedEvent::Lost(lost) => return self.give_back(pair, hello.feed, lost.have).await,
@@ -249,18 +257,23 @@ impl Follower {
                 }
             }
             self.hear_at(hello.feed, hello.head);
-            applied.send_if_modified(|told| {
-                let now = self.state.applied().map(|applied| FeedApplied {
-                    cut: self.state.view().cut - baseline,
-                    ..applied
-                });
-                let changed = !self.anew && *told != now;
-                if changed {
-                    *told = now;
-                }
-                changed
-            });
+            self.say(applied, baseline);
         }
+    }
+
+    /// Has the server told how far this host is, if that has changed.
+    fn say(&self, applied: &watch::Sender<Option<FeedApplied>>, baseline: u64) {
+        applied.send_if_modified(|told| {
+            let now = self.state.applied().map(|applied| FeedApplied {
+                cut: self.state.view().cut - baseline,
+                ..applied
+            });
+            let changed = !self.anew && *told != now;
+            if changed {
+                *told = now;
+            }
+            changed
+        });
     }
 
     /// What came is refused, cut, kept, in this order: the disk may be slow.
@@ -319,6 +332,7 @@ impl Follower {
         if fresh > 0 {
             let cut = self.cut.cut_revoked();
             self.state.update(|view| view.cut += cut as u64);
+            self.state.tell();
             tracing::info!(
                 certificates = fresh,
                 cut,
@@ -447,31 +461,6 @@ fn fitting(place: Place, batch: &[FeedChange]) -> Result<(Vec<FeedChange>, Optio
         fitting.push(change.clone());
     }
     Ok((fitting, None))
-}
-
-/// Says how far this host is, the newest alone, whenever that has changed. Does not end by itself.
-async fn acknowledge(server: &dyn FeedServer, pair: &Pair, mut said: watch::Receiver<Option<FeedApplied>>) {
-    let mut told_cut = 0;
-    loop {
-        let next = said.borrow_and_update().clone();
-        if let Some(next) = next {
-            let total = next.cut;
-            let cut = total.saturating_sub(told_cut);
-            match server.acknowledge(pair, &FeedApplied { cut, ..next }).await {
-                Ok(()) => told_cut = total,
-                Err(error) => {
-                    tracing::debug!("the server was not told how far this host is: {error}");
-                    tokio::time::sleep(ACKNOWLEDGE_RETRY).await;
-                    if !matches!(error, client::Error::Problem { .. }) {
-                        said.mark_changed();
-                    }
-                }
-            }
-        }
-        if said.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Counts the time since the server was heard of, for as long as it is polled. Runs elsewhere than the follower, so that

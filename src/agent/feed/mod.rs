@@ -6,6 +6,7 @@
 //!
 //! Runs on a thread of its own, so that waiting for the disk makes neither the gate nor the controller wait.
 
+mod acknowledge;
 mod disk;
 mod follow;
 mod ledger;
@@ -17,8 +18,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-pub use disk::{Kept, KeptError, Place};
+pub use disk::{Kept, KeptError, Place, directory, revoked};
 pub use follow::{Follower, Parts, Turn, count_silence};
+pub use ledger::everything;
 pub use metrics::source;
 pub use state::{FeedState, FeedView};
 

@@ -24,7 +24,8 @@ impl Reconciler {
         let now = self.world.clock.now();
         let before = std::mem::take(&mut self.conditions);
         self.conditions = conditions(observed, desired, plan, now, &before);
-        let freshness = freshness(self.world.feed.as_deref(), desired.mode, now);
+        let (feed, lists) = (self.world.feed.as_deref(), self.world.lists.as_deref());
+        let freshness = freshness(feed, lists, desired.mode, now);
         self.conditions.push(freshness.after(&before));
         let pair = observed.pair();
         let renewal = observed.memory.renewal.as_ref();

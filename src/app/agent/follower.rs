@@ -10,16 +10,20 @@ use crate::agent::{Config, RemoteServer, World};
 use crate::model::role::RolesInForce;
 use crate::model::{Enforced, Mode};
 
-/// What the follower of a host with this configuration shares with everybody. Without a gate it is for whoever enforces
-/// there to say that something does.
+/// What the follower of a host with this configuration shares with everybody. In mode `files` programs of others enforce, and
+/// the keeper of lists says up to where; in mode `daemon` it is for whoever enforces there to say that something does.
 pub fn state(config: &Config) -> Arc<FeedState> {
     let enforced = Enforced::new(config.patience);
     let state = FeedState::new(Arc::new(enforced));
+    let state = match config.mode {
+        Mode::Files => state.with_others(),
+        Mode::Gate | Mode::Daemon => state,
+    };
     let state = match config.roles {
         Roles::Enforce => state,
         Roles::Ignore => state.with_roles(RolesInForce::not_enforced()),
     };
-    state.set_refuses(config.mode == Mode::Gate);
+    state.set_refuses(config.mode != Mode::Daemon);
     Arc::new(state)
 }
 

@@ -4,6 +4,7 @@ mod apply;
 pub(super) mod follower;
 pub(super) mod front;
 mod learn;
+mod lists;
 mod metrics;
 mod plan;
 mod run;

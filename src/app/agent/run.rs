@@ -87,19 +87,23 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     let mut world = settings.world(config, front, Arc::new(RealProbe));
     world.dockerd = world.dockerd.map(|dockerd| metrics.counting(dockerd));
     world.feed = Some(Arc::clone(&state));
+    world.lists = (world.config.mode == Mode::Files).then(Arc::default);
     let reconciler = Reconciler::begin(world)?;
     if let Some(learning) = &learning {
         tokio::spawn(Arc::clone(learning).keep(shutdown.clone()));
     }
     let (end, ended) = watch::channel(false);
     let cut = gate.clone().map(|gate| gate as Arc<dyn Cut>);
-    let follower = start_follower(&reconciler, state, cut, ended.clone(), &metrics)?;
+    let follower = start_follower(&reconciler, Arc::clone(&state), cut, ended.clone(), &metrics)?;
+    let keeper = start_keeper(&reconciler, state, ended.clone(), &metrics)?;
+    let (keeper_thread, keeper_ended) = keeper.map(|k| (k.thread, k.ended)).unzip();
     let heartbeat = Arc::new(AtomicI64::new(SystemClock.now().as_millis()));
     let controller = start_controller(reconciler, ended, Arc::clone(&heartbeat), metrics)?;
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map(|name| tracing::info!("{name}: stopping")),
         () = watch_over(&heartbeat, patience) => unreachable!("watches for ever"),
         _ = follower.ended => Err(anyhow::anyhow!("the follower of the revocation feed ended by itself: please report this with the log above")),
+        () = over(keeper_ended) => Err(anyhow::anyhow!("the keeper of crl.pem ended by itself: please report this with the log above")),
         _ = controller.ended => Err(anyhow::anyhow!("the controller ended by itself: please report this with the log above")),
     };
     systemd::stopping();
@@ -112,8 +116,10 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     if let Some(learning) = &learning {
         learning.keep_now().await;
     }
-    let threads = [controller.thread, follower.thread];
-    let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+    let threads = [controller.thread, follower.thread]
+        .into_iter()
+        .chain(keeper_thread);
+    let join = move || threads.for_each(|thread| drop(thread.join()));
     let _ = tokio::task::spawn_blocking(join).await;
     outcome
 }
@@ -129,6 +135,29 @@ fn start_follower(
     tokio::spawn(feed::count_silence(Arc::clone(state.enforced())));
     let cut = cut.unwrap_or_else(|| Arc::new(NothingOpen));
     follower::start(reconciler.world(), state, cut, end)
+}
+
+/// In mode `files`.
+fn start_keeper(
+    reconciler: &Reconciler,
+    feed: Arc<FeedState>,
+    end: watch::Receiver<bool>,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<RunningFollower>> {
+    let world = reconciler.world();
+    let state = world.lists.clone();
+    state
+        .map(|state| super::lists::start(world, feed, state, metrics, end))
+        .transpose()
+}
+
+/// Completes when it has ended; never without one.
+async fn over(ended: Option<oneshot::Receiver<()>>) {
+    match ended {
+        // An error means that the sender is gone: that is the end, too.
+        Some(ended) => drop(ended.await),
+        None => std::future::pending().await,
+    }
 }
 
 fn make_gate(config: &Config, state: &FeedState, shutdown: &CancellationToken) -> anyhow::Result<GateFront> {

@@ -161,6 +161,7 @@ impl Settings {
             server: Arc::new(RemoteServer::new(config.server.clone(), Arc::clone(&clock))),
             front,
             feed: None,
+            lists: None,
             token: self.token_source(&config),
             host: Arc::new(RealHost),
             probe,

@@ -104,6 +104,7 @@ pub async fn start(
         server: Arc::new(RemoteServer::new(url.clone(), Arc::clone(&world.clock))),
         front: Some(Arc::clone(&gate) as Arc<dyn Front>),
         feed: Some(Arc::clone(&state)),
+        lists: None,
         token: token(world, data, admin).await?,
         host: Arc::new(RealHost),
         probe: Arc::new(RealProbe),

@@ -424,6 +424,7 @@ impl Bench {
             server: self.server.clone(),
             front: gate.then(|| self.front.clone() as Arc<dyn Front>),
             feed: None,
+            lists: None,
             token: TokenSource {
                 given: self.has_token.then(|| SecretString::from(text)),
                 file: config.token_file.clone(),
