@@ -1,6 +1,7 @@
 #!/bin/sh
 # Keeps the lists of revoked certificates fresh for a program that reads them from a file: nginx, HAProxy, Envoy, stunnel.
-# For hosts in mode "files". Run it from a timer, once a minute:
+# For machines without an agent; an agent in mode "files" does the same and more, as soon as somebody is revoked. Put ca.pem
+# of the fleet into DIRECTORY/current/, and run it once a minute (deploy/systemd/dockwarden-crl.timer):
 #
 #   crl-refresh.sh https://ca.fleet.internal:8443 /etc/docker/dockwarden systemctl reload nginx
 #

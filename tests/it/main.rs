@@ -8,6 +8,7 @@ mod agent_daemon_crashes;
 mod agent_daemon_failures;
 mod agent_feed;
 mod agent_life;
+mod agent_lists;
 mod agent_probe;
 mod cli_admin;
 mod cli_client;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::check::Told;
 use super::disk::{Disk, Remembered, fingerprint};
 use super::error::KeepError;
-use super::shelf::Shelf;
+use super::shelf::{Measure, Shelf};
 use super::{InUse, List, ListServer, ListsState};
 use crate::agent::config::Hook;
 use crate::agent::feed::{self, FeedState};
@@ -229,16 +229,13 @@ impl Keeper {
         self.open_shelf(index, pair).await?;
         let shelf = &mut self.shelves[index];
         let revoked = self.parts.feed.enforced().revoked();
-        let asked = shelf
-            .ask(
-                &*self.parts.server,
-                pair,
-                &mut self.told,
-                &revoked,
-                &self.remembered,
-                now,
-            )
-            .await;
+        let mut against = Measure {
+            told: &mut self.told,
+            revoked: &revoked,
+            remembered: &self.remembered,
+            now,
+        };
+        let asked = shelf.ask(&*self.parts.server, pair, &mut against).await;
         if let Some((issuer, crl)) = shelf.issuer.as_ref().zip(shelf.crl.as_ref())
             && self.remembered.note(issuer, crl.number)
         {

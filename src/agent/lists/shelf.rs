@@ -8,7 +8,7 @@ use super::{List, ListServer};
 use crate::agent::Pair;
 use crate::base::Timestamp;
 use crate::pki::crl::{Crl, CrlError, dropped};
-use crate::pki::{Certificate, RevokedSet};
+use crate::pki::{Certificate, RevokedSet, Serial};
 
 /// One list, as far as it is known.
 pub(super) struct Shelf {
@@ -18,6 +18,21 @@ pub(super) struct Shelf {
     pub(super) crl: Option<Crl>,
     /// What the server calls the newest that it has shown.
     etag: Option<String>,
+}
+
+/// What a list is held against.
+pub(super) struct Measure<'a> {
+    pub(super) told: &'a mut Told,
+    /// What the feed has told.
+    pub(super) revoked: &'a RevokedSet,
+    pub(super) remembered: &'a Remembered,
+    pub(super) now: Timestamp,
+}
+
+impl Measure<'_> {
+    fn missing(&mut self, list: List, crl: &Crl) -> Vec<Serial> {
+        self.told.missing(list, crl, self.revoked, self.now)
+    }
 }
 
 impl Shelf {
@@ -64,19 +79,16 @@ impl Shelf {
         &mut self,
         server: &dyn ListServer,
         pair: &Pair,
-        told: &mut Told,
-        revoked: &RevokedSet,
-        remembered: &Remembered,
-        now: Timestamp,
+        against: &mut Measure<'_>,
     ) -> Result<(), KeepError> {
         let fetched = server.list(pair, self.list, self.etag.as_deref()).await;
         if let Some(fetched) = fetched.map_err(|source| self.not_fetched(source))? {
             let crl = Crl::parse(fetched.der).map_err(|source| self.no_list(source))?;
-            self.take(crl, pair, told, revoked, remembered, now)?;
+            self.take(crl, pair, against)?;
             self.etag = fetched.etag;
         }
         let Some(crl) = &self.crl else { return Ok(()) };
-        let missing = told.missing(self.list, crl, revoked, now);
+        let missing = against.missing(self.list, crl);
         match missing.first() {
             None => Ok(()),
             Some(serial) => Err(KeepError::Lacks {
@@ -88,15 +100,7 @@ impl Shelf {
         }
     }
 
-    fn take(
-        &mut self,
-        crl: Crl,
-        pair: &Pair,
-        told: &mut Told,
-        revoked: &RevokedSet,
-        remembered: &Remembered,
-        now: Timestamp,
-    ) -> Result<(), KeepError> {
+    fn take(&mut self, crl: Crl, pair: &Pair, against: &mut Measure<'_>) -> Result<(), KeepError> {
         if self.list == List::Root
             && let Some(root) = roots(pair.anchors())
                 .into_iter()
@@ -107,7 +111,13 @@ impl Shelf {
         }
         let list = self.list.name();
         let issuer = self.issuer.as_ref().ok_or(KeepError::NoCertificate)?;
-        let checked = check(&crl, issuer, self.crl.as_ref(), remembered.number_of(issuer), now);
+        let checked = check(
+            &crl,
+            issuer,
+            self.crl.as_ref(),
+            against.remembered.number_of(issuer),
+            against.now,
+        );
         let is_new = checked.map_err(|refusal| KeepError::NotTaken {
             list,
             source: refusal.into(),
@@ -123,7 +133,7 @@ impl Shelf {
                 return Err(error);
             }
         }
-        let missing = told.missing(self.list, &crl, revoked, now);
+        let missing = against.missing(self.list, &crl);
         let less = refuse_less(&crl, self.crl.as_ref(), &missing);
         less.map_err(|source| KeepError::NotTaken { list, source })?;
         self.crl = Some(crl);
