@@ -11,6 +11,7 @@ use super::lists::{List, ListServer};
 use super::{Pair, Server};
 use crate::base::Clock;
 use crate::client::{Client, Enrolled, Error, FetchedCrl, ServerUrl};
+use crate::model::role::RolesDigest;
 use crate::model::{FeedApplied, HostReport, JoinToken, Position};
 use crate::pki::Serial;
 use crate::pki::tls::{Pins, ServerTrust};
@@ -103,9 +104,14 @@ impl Server for RemoteServer {
 
 #[async_trait]
 impl FeedServer for RemoteServer {
-    async fn follow(&self, pair: &Pair, after: Option<&Position>) -> Result<Box<dyn Events>, Error> {
+    async fn follow(
+        &self,
+        pair: &Pair,
+        after: Option<&Position>,
+        roles: Option<RolesDigest>,
+    ) -> Result<Box<dyn Events>, Error> {
         let client = self.client_of(pair)?;
-        Ok(Box::new(client.follow(after).await?))
+        Ok(Box::new(client.follow_on(after, roles).await?))
     }
 
     async fn acknowledge(&self, pair: &Pair, applied: &FeedApplied) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use clap::{Args, Subcommand};
 
-use super::output::{Column, ListArgs, Row, list, or_dash, printable};
+use super::output::{Column, ListArgs, list, or_dash, printable};
 use super::profile::Connection;
 use super::{Error, World};
 use crate::base::limits::PAGE_MAX;
@@ -100,14 +100,7 @@ async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
     let client = args.connection.client(world).await?;
     let mut records = newest(&client, query, earliest, limit, matches).await?;
     records.reverse();
-    list(
-        world,
-        &args.list,
-        Row { now, whole: false },
-        &records,
-        |r| r.seq.to_string(),
-        COLUMNS,
-    )?;
+    list(world, &args.list, &records, |r| r.seq.to_string(), COLUMNS)?;
     Ok(0)
 }
 

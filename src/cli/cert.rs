@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::output::{Column, ListArgs, Row, list};
+use super::output::{Column, ListArgs, Row, list_as};
 use super::pages::{self, Fetch};
 use super::profile::Connection;
 use super::{Error, World, revoke, text};
@@ -111,7 +111,7 @@ async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
         now: world.clock.now(),
         whole: args.no_trunc,
     };
-    list(
+    list_as(
         world,
         &args.list,
         row,

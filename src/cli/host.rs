@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::output::{Column, ListArgs, Row, list, or_dash, printable};
+use super::arguments::{Ls, Named};
+use super::output::{Column, Row, list, or_dash, printable};
 use super::pages::{self, Fetch};
 use super::profile::Connection;
 use super::{Error, World, text};
@@ -17,7 +18,7 @@ pub enum Command {
     /// List hosts
     Ls(Ls),
     /// Show everything about hosts, as JSON
-    Inspect(Inspect),
+    Inspect(Named),
     /// List enrolments of hosts and clients that wait for approval
     Requests(Ls),
     /// Approve enrolments: compare KEY with what the joining side prints first
@@ -36,25 +37,6 @@ pub struct Revoke {
     name: String,
     #[command(flatten)]
     options: super::revoke::Options,
-}
-
-/// Arguments of the lists.
-#[derive(Debug, Args)]
-pub struct Ls {
-    #[command(flatten)]
-    list: ListArgs,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-/// Arguments of `host inspect`.
-#[derive(Debug, Args)]
-pub struct Inspect {
-    /// Names
-    #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
-    #[command(flatten)]
-    connection: Connection,
 }
 
 /// Arguments of `host approve` and `host deny`.
@@ -101,11 +83,7 @@ async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
             _ => health(host) == *value || host.healthy.map(|h| h.to_string()).as_deref() == Some(value),
         })
     });
-    let row = Row {
-        now: world.clock.now(),
-        whole: false,
-    };
-    list(world, &args.list, row, &hosts, |h| h.name.clone(), COLUMNS)?;
+    list(world, &args.list, &hosts, |h| h.name.clone(), COLUMNS)?;
     Ok(0)
 }
 
@@ -195,7 +173,7 @@ fn time(time: crate::base::Timestamp, row: &Row) -> String {
     }
 }
 
-async fn inspect(args: Inspect, world: &mut World) -> Result<u8, Error> {
+async fn inspect(args: Named, world: &mut World) -> Result<u8, Error> {
     let client = args.connection.client(world).await?;
     let mut hosts = Vec::new();
     for name in &args.names {
@@ -225,14 +203,9 @@ async fn requests(args: Ls, world: &mut World) -> Result<u8, Error> {
             _ => request.state == *value,
         })
     });
-    let row = Row {
-        now: world.clock.now(),
-        whole: false,
-    };
     list(
         world,
         &args.list,
-        row,
         &requests,
         |r| r.id.to_string(),
         REQUEST_COLUMNS,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::output::{Column, ListArgs, Row, list, or_dash, printable};
+use super::arguments::Ls;
+use super::output::{Column, Row, list, or_dash, printable};
 use super::profile::Connection;
 use super::{Error, World, text};
 use crate::client::Client;
@@ -21,15 +22,6 @@ pub enum Command {
     Ls(Ls),
     /// Run a job now, and wait for what comes of it
     Run(Run),
-}
-
-/// Arguments of `job ls`.
-#[derive(Debug, Args)]
-pub struct Ls {
-    #[command(flatten)]
-    list: ListArgs,
-    #[command(flatten)]
-    connection: Connection,
 }
 
 /// Arguments of `job run`.
@@ -66,11 +58,7 @@ async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
             _ => result(job) == *value,
         })
     });
-    let row = Row {
-        now: world.clock.now(),
-        whole: false,
-    };
-    list(world, &args.list, row, &jobs, |job| job.name.to_string(), COLUMNS)?;
+    list(world, &args.list, &jobs, |job| job.name.to_string(), COLUMNS)?;
     Ok(0)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Never knows how a server, an agent or a gate is built: those commands live in `app`.
 
+mod arguments;
 mod audit;
 mod cert;
 pub mod client;
@@ -17,6 +18,7 @@ mod revoke;
 mod role;
 mod text;
 mod token;
+mod waiting;
 mod world;
 
 use clap::Subcommand;

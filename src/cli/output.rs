@@ -83,8 +83,23 @@ pub struct Row {
     pub whole: bool,
 }
 
-/// Writes a list.
+/// Writes a list, with long values shortened.
 pub fn list<T: Serialize>(
+    world: &mut World,
+    args: &ListArgs,
+    items: &[T],
+    key: impl Fn(&T) -> String,
+    columns: &[Column<T>],
+) -> Result<(), Error> {
+    let row = Row {
+        now: world.clock.now(),
+        whole: false,
+    };
+    list_as(world, args, row, items, key, columns)
+}
+
+/// Writes a list.
+pub fn list_as<T: Serialize>(
     world: &mut World,
     args: &ListArgs,
     row: Row,

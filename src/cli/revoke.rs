@@ -6,17 +6,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::profile::Connection;
+use super::waiting::{Count, Wait, and_more, applied_on};
 use super::{Error, World, text};
-use crate::base::{Span, Timestamp};
+use crate::base::Timestamp;
 use crate::client::Client;
 use crate::model::IdentityKind;
 use crate::pki::RevocationReason;
 use crate::wire::{Applied, AppliedQuery, MissingHost, RevokeRequest, Revoked};
-
-/// How long one question about who has applied it stands, seconds.
-const ASK_SECONDS: u64 = 1;
-/// Cells of the progress bar.
-const BAR_CELLS: u64 = 20;
 
 /// Options of everything that revokes.
 #[derive(Debug, Args)]
@@ -24,12 +20,11 @@ pub struct Options {
     /// Why: keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or unspecified
     #[arg(long, value_name = "REASON", default_value = "unspecified")]
     pub reason: RevocationReason,
-    /// Do not ask
+    /// Do not ask. Without a terminal nobody is asked in any case: a script that revokes has decided
     #[arg(short, long)]
     pub yes: bool,
-    /// How long to wait for hosts to apply it; 0s not at all
-    #[arg(long, value_name = "TIME", default_value = "10s")]
-    wait: Span,
+    #[command(flatten)]
+    wait: Wait,
     #[command(flatten)]
     pub connection: Connection,
 }
@@ -66,11 +61,14 @@ impl Options {
     /// Says what was revoked, waits for the hosts, and says who has applied it.
     pub async fn report(&self, client: &Client, revoked: &Revoked, world: &mut World) -> Result<(), Error> {
         world.say(summary(revoked))?;
-        let started = world.clock.now();
-        let applied = self.wait_for_hosts(client, revoked, world).await;
-        world.progress("");
-        let took = world.clock.now().since(started);
-        let Some(applied) = applied else {
+        let number = Some(revoked.feed);
+        // No answer when this caller has just revoked itself, or is no viewer.
+        let ask = async |seconds| {
+            let wait = Some(seconds);
+            client.applied(&AppliedQuery { number, wait }).await.ok()
+        };
+        let waited = self.wait.until_applied(world, "refuse it", ask, count).await;
+        let Some((applied, took)) = waited else {
             let before = &revoked.applied;
             world.say(format!(
                 "  {} of {} hosts had applied it",
@@ -84,27 +82,12 @@ impl Options {
         }
         Ok(())
     }
+}
 
-    /// `None` when the server does not answer this caller: it has just revoked itself, or is no viewer.
-    async fn wait_for_hosts(&self, client: &Client, revoked: &Revoked, world: &World) -> Option<Applied> {
-        let started = world.clock.now();
-        let ask = |wait| AppliedQuery {
-            number: Some(revoked.feed),
-            wait: Some(wait),
-        };
-        let waiting = async {
-            loop {
-                let applied = client.applied(&ask(ASK_SECONDS)).await.ok()?;
-                if applied.applied == applied.hosts {
-                    return Some(applied);
-                }
-                world.progress(&bar(&applied, world.clock.now().since(started)));
-            }
-        };
-        match tokio::time::timeout(self.wait.0, waiting).await {
-            Ok(applied) => applied,
-            Err(_) => client.applied(&ask(0)).await.ok(),
-        }
+fn count(applied: &Applied) -> Count {
+    Count {
+        applied: applied.applied,
+        hosts: applied.hosts,
     }
 }
 
@@ -117,25 +100,8 @@ fn summary(revoked: &Revoked) -> String {
     }
 }
 
-fn bar(applied: &Applied, passed: Duration) -> String {
-    let cells = applied.applied * BAR_CELLS / applied.hosts.max(1);
-    let full = "█".repeat(cells as usize);
-    let rest = "░".repeat((BAR_CELLS - cells) as usize);
-    format!(
-        "  {full}{rest} {} of {} hosts refuse it ({:.1} s)",
-        applied.applied,
-        applied.hosts,
-        passed.as_secs_f64()
-    )
-}
-
 fn outcome(applied: &Applied, took: Duration, now: Timestamp) -> Vec<String> {
-    let mut first = format!(
-        "  applied on {} of {} hosts ({:.2} s)",
-        applied.applied,
-        applied.hosts,
-        took.as_secs_f64()
-    );
+    let mut first = applied_on(count(applied), took);
     match applied.cut {
         0 => {}
         1 => first.push_str("; 1 open connection cut"),
@@ -143,10 +109,7 @@ fn outcome(applied: &Applied, took: Duration, now: Timestamp) -> Vec<String> {
     }
     let mut lines = vec![first];
     lines.extend(applied.missing.iter().map(|host| missing(host, now)));
-    let unnamed = (applied.hosts - applied.applied).saturating_sub(applied.missing.len() as u64);
-    if unnamed > 0 {
-        lines.push(format!("  and {unnamed} more"));
-    }
+    lines.extend(and_more(count(applied), applied.missing.len()));
     lines
 }
 

@@ -1,13 +1,16 @@
 //! `dockwarden role`: what clients may do to Docker, and who may where.
 
+mod applied;
 mod learn;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::output::{Column, ListArgs, Row, list, or_dash, printable};
+use super::arguments::{Ls, Named};
+use super::output::{Column, list, or_dash, printable};
 use super::profile::Connection;
+use super::waiting::Wait;
 use super::{Error, World, text};
 use crate::model::role::{RoleSpec, parse_selector};
 use crate::wire::{BindingQuery, BindingRequest, BindingView, RoleRequest, RoleView};
@@ -21,7 +24,7 @@ pub enum Command {
     /// List roles
     Ls(Ls),
     /// Show what a role allows, and who has it where
-    Inspect(Inspect),
+    Inspect(Named),
     /// Write a role from a file
     #[command(
         after_help = "The file (TOML, YAML or JSON) names operations of the Engine's API, see docs/roles.md:\n  \
@@ -29,7 +32,7 @@ pub enum Command {
     )]
     Create(Create),
     /// Remove roles that nobody has
-    Rm(Rm),
+    Rm(Named),
     /// Give a client a role: everywhere, or on the hosts with these labels
     #[command(after_help = "  dockwarden role bind alice operator tier=web,zone=a")]
     Bind(Bind),
@@ -39,25 +42,6 @@ pub enum Command {
     #[command(after_help = "Needs learn = true in agent.toml, and root:\n  \
         dockwarden role learn ci --since 1h > ci.toml")]
     Learn(learn::Learn),
-}
-
-/// Arguments of `role ls`.
-#[derive(Debug, Args)]
-pub struct Ls {
-    #[command(flatten)]
-    list: ListArgs,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-/// Arguments of `role inspect`.
-#[derive(Debug, Args)]
-pub struct Inspect {
-    /// Names
-    #[arg(required = true, value_name = "ROLE")]
-    names: Vec<String>,
-    #[command(flatten)]
-    connection: Connection,
 }
 
 /// Arguments of `role create`.
@@ -72,15 +56,7 @@ pub struct Create {
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    connection: Connection,
-}
-
-/// Arguments of `role rm`.
-#[derive(Debug, Args)]
-pub struct Rm {
-    /// Names
-    #[arg(required = true, value_name = "ROLE")]
-    names: Vec<String>,
+    wait: Wait,
     #[command(flatten)]
     connection: Connection,
 }
@@ -95,6 +71,8 @@ pub struct Bind {
     /// Labels that a host must have: tier=web,zone=a [default: every host]
     #[arg(value_name = "LABELS", default_value = "", hide_default_value = true)]
     hosts: String,
+    #[command(flatten)]
+    wait: Wait,
     #[command(flatten)]
     connection: Connection,
 }
@@ -115,18 +93,19 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
 async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
     let filters = args.list.filters(&["name", "operation"])?;
     let client = args.connection.client(world).await?;
-    let mut roles = client.roles().await?.items;
+    let answer = client.roles().await?;
+    if let Some(restored) = &answer.restored {
+        let lines = applied::restored(restored, world.clock.now());
+        lines.iter().for_each(|line| world.warn(printable(line)));
+    }
+    let mut roles = answer.items;
     roles.retain(|role| {
         filters.iter().all(|(key, value)| match *key {
             "name" => role.name == *value,
             _ => role.operations.iter().any(|operation| operation == value),
         })
     });
-    let row = Row {
-        now: world.clock.now(),
-        whole: false,
-    };
-    list(world, &args.list, row, &roles, |role| role.name.clone(), COLUMNS)?;
+    list(world, &args.list, &roles, |role| role.name.clone(), COLUMNS)?;
     Ok(0)
 }
 
@@ -168,7 +147,7 @@ struct Inspected {
     bound: Vec<BindingView>,
 }
 
-async fn inspect(args: Inspect, world: &mut World) -> Result<u8, Error> {
+async fn inspect(args: Named, world: &mut World) -> Result<u8, Error> {
     let client = args.connection.client(world).await?;
     let (roles, bindings) = (client.roles().await?.items, client.bindings().await?.items);
     let mut found = Vec::new();
@@ -199,10 +178,10 @@ async fn create(args: Create, world: &mut World) -> Result<u8, Error> {
     let client = args.connection.client(world).await?;
     let outcome = client.put_role(&request).await?;
     world.say(&request.name)?;
-    world.note(match outcome.changed {
-        true => "  hosts enforce it from the next request on, as they hear of it",
-        false => "  it was like that before",
-    });
+    if !outcome.changed {
+        world.note("  it was like that before");
+    }
+    applied::report(&client, args.wait, world).await?;
     Ok(0)
 }
 
@@ -216,7 +195,7 @@ fn read(path: &Path, text: &str) -> Result<RoleSpec, String> {
     }
 }
 
-async fn rm(args: Rm, world: &mut World) -> Result<u8, Error> {
+async fn rm(args: Named, world: &mut World) -> Result<u8, Error> {
     let client = args.connection.client(world).await?;
     for name in &args.names {
         client.remove_role(name).await?;
@@ -235,10 +214,10 @@ async fn bind(args: Bind, world: &mut World) -> Result<u8, Error> {
     let client = args.connection.client(world).await?;
     let outcome = client.bind_role(&request).await?;
     world.say(format!("{} {}{}", request.client, request.role, on(&args.hosts)))?;
-    world.note(match outcome.changed {
-        true => "  it counts from the next request on, on every host as it hears of it",
-        false => "  it was so before",
-    });
+    if !outcome.changed {
+        world.note("  it was so before");
+    }
+    applied::report(&client, args.wait, world).await?;
     Ok(0)
 }
 
@@ -252,7 +231,7 @@ async fn unbind(args: Bind, world: &mut World) -> Result<u8, Error> {
     let client = args.connection.client(world).await?;
     client.unbind_role(&query).await?;
     world.say(format!("{} {}{}", query.client, query.role, on(&args.hosts)))?;
-    world.note("  open connections are closed on every host as it hears of it");
+    applied::report(&client, args.wait, world).await?;
     Ok(0)
 }
 

@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::output::{Column, ListArgs, Row, list, or_dash};
+use super::arguments::Ls;
+use super::output::{Column, list, or_dash};
 use super::pages::{self, Fetch};
 use super::profile::{Connection, ConnectionWithoutProfile};
 use super::{Error, World, text};
@@ -66,15 +67,6 @@ pub struct Create {
     reason: String,
     #[command(flatten)]
     connection: ConnectionWithoutProfile,
-}
-
-/// Arguments of `token ls`.
-#[derive(Debug, Args)]
-pub struct Ls {
-    #[command(flatten)]
-    list: ListArgs,
-    #[command(flatten)]
-    connection: Connection,
 }
 
 /// Arguments of `token rm`.
@@ -187,11 +179,7 @@ async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
     })
     .await?;
     tokens.retain(matches);
-    let row = Row {
-        now: world.clock.now(),
-        whole: false,
-    };
-    list(world, &args.list, row, &tokens, |t| t.id.to_string(), COLUMNS)?;
+    list(world, &args.list, &tokens, |t| t.id.to_string(), COLUMNS)?;
     Ok(0)
 }
 

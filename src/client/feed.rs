@@ -13,7 +13,7 @@ use super::connection::{self, Connection};
 use super::query::with;
 use super::{Client, Error, RESPONSE_BYTES_MAX, ServerUrl};
 use crate::model::Position;
-use crate::model::role::HostRoles;
+use crate::model::role::{HostRoles, RolesDigest};
 use crate::wire::feed::{
     EVENT_CHANGE, EVENT_HEARTBEAT, EVENT_HELLO, EVENT_LOST, EVENT_ROLES, EVENT_SNAPSHOT, EVENT_STREAM,
     FeedChange, FeedHeartbeat, FeedHello, FeedLost, FeedQuery, FeedSnapshot,
@@ -63,7 +63,20 @@ impl Client {
     /// # Errors
     /// As every call; a refusal of the server is [`Error::Problem`].
     pub async fn follow(&self, after: Option<&Position>) -> Result<Feed, Error> {
+        self.follow_on(after, None).await
+    }
+
+    /// The same for a host that has these roles in force: it is told others only.
+    ///
+    /// # Errors
+    /// As [`Client::follow`].
+    pub async fn follow_on(
+        &self,
+        after: Option<&Position>,
+        roles: Option<RolesDigest>,
+    ) -> Result<Feed, Error> {
         let query = FeedQuery {
+            roles,
             after: after.map(|position| position.number),
             seal: after.map(|position| position.seal),
         };

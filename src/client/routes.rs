@@ -14,8 +14,8 @@ use crate::wire::{
     Applied, AppliedQuery, AuditList, AuditQuery, BindingList, BindingQuery, BindingRequest,
     CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken, Decided, EnrollRequest,
     FeedKnown, FeedTaken, HostDetail, HostList, Issued, JobList, PageQuery, Pending, RenewRequest,
-    RequestList, RevokeRequest, RevokeShown, Revoked, RoleList, RoleOutcome, RoleRequest, Settled,
-    StatusAnswer, TokenList, TokenRequest, WhoAmI,
+    RequestList, RevokeRequest, RevokeShown, Revoked, RoleList, RoleOutcome, RoleRequest, RolesApplied,
+    RolesAppliedQuery, Settled, StatusAnswer, TokenList, TokenRequest, WhoAmI,
 };
 
 /// The answer to an enrolment.
@@ -137,6 +137,11 @@ impl Client {
     /// `GET /v1/roles`: all of them.
     pub async fn roles(&self) -> Result<RoleList, Error> {
         self.get("/v1/roles").await
+    }
+
+    /// `GET /v1/roles/applied`: which hosts enforce what counts now.
+    pub async fn roles_applied(&self, query: &RolesAppliedQuery) -> Result<RolesApplied, Error> {
+        self.get(&with("/v1/roles/applied", query)).await
     }
 
     /// `POST /v1/roles`.

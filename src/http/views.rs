@@ -10,11 +10,13 @@ use crate::model::{
     Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, Revocation, Serving, Token,
 };
 use crate::pki::pem;
-use crate::service::{Authority, Bound, HostSeen, Issuance, JobSeen, Progress, RoleSeen, Sealed};
+use crate::service::{
+    Authority, Bound, HostSeen, Issuance, JobSeen, Progress, RoleSeen, RolesProgress, Sealed,
+};
 use crate::wire::{
     Applied, AuditBegin, AuditView, BindingView, CertificateDetail, CertificateView, ClientView, FeedChange,
-    FeedChangeKind, FeedRevoked, HostDetail, HostView, Issued, JobView, MissingHost, RequestView,
-    RevokedView, RoleView, TokenView,
+    FeedChangeKind, FeedRevoked, HostBehind, HostDetail, HostView, Issued, JobView, MissingHost, RequestView,
+    RevokedView, RoleView, RolesApplied, TokenView,
 };
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
@@ -281,6 +283,26 @@ pub(super) fn sealed(given: FeedChange) -> Option<Sealed> {
         change,
         seal: given.seal,
     })
+}
+
+pub(super) fn roles_applied(progress: &RolesProgress) -> RolesApplied {
+    let missing = progress.missing.iter().map(|host| {
+        let patience = host.denies_after.map(std::time::Duration::from_secs);
+        HostBehind {
+            name: host.name.to_string(),
+            last_seen: host.last_seen,
+            denies_from: host
+                .last_seen
+                .zip(patience)
+                .map(|(seen, patience)| seen + patience),
+        }
+    });
+    RolesApplied {
+        hosts: progress.hosts,
+        applied: progress.applied,
+        without: progress.without,
+        missing: missing.collect(),
+    }
 }
 
 pub(super) fn applied(number: u64, progress: &Progress) -> Applied {

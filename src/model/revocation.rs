@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::IssuerKind;
 use crate::base::{Id, Timestamp, encoding};
+use crate::model::role::RolesDigest;
 use crate::pki::{IdentityName, RevocationReason, Serial};
 
 /// A certificate that was withdrawn, for good.
@@ -221,6 +222,11 @@ pub struct FeedApplied {
     /// enforces it yet.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub refuses: bool,
+    /// Who may do what there, in short: what it was told last and has in force. Zeroes: it was told nothing; absent: it does
+    /// not look at roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(value_type = Option<String>))]
+    pub roles: Option<RolesDigest>,
 }
 
 fn yes() -> bool {

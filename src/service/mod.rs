@@ -53,7 +53,7 @@ pub use own::{OWN_NAME, OwnCertificate, OwnError};
 pub use renew::RenewError;
 pub use requests::RequestError;
 pub use revoke::RevokeError;
-pub use roles::{Bound, RoleChangeError, RoleSeen};
+pub use roles::{Bound, RoleChangeError, RoleSeen, RolesProgress};
 pub use tokens::{NewToken, TokenError};
 pub use upkeep::{PruneOutcome, Retention};
 

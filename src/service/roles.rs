@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::{Admin, Authorized, Operator, Service, ServiceError, Viewer};
+use super::{Admin, Authorized, OWN_NAME, Operator, Service, ServiceError, Viewer};
 use crate::base::Id;
-use crate::base::limits::{BINDINGS_MAX, ROLES_MAX};
+use crate::base::limits::{APPLIED_MISSING_MAX, BINDINGS_MAX, ROLES_MAX};
 use crate::model::Labels;
 use crate::model::role::{
-    Binding, HostRoles, Role, RoleError, RoleName, RoleSpec, StoredRole, built_in, built_ins,
+    Binding, HostRoles, Role, RoleError, RoleName, RoleSpec, RolesDigest, StoredRole, built_in, built_ins,
+    selector,
 };
 use crate::pki::IdentityName;
-use crate::store::{RoleChange, RoleChanged, RoleOrder, StoreError};
+use crate::store::{RoleChange, RoleChanged, RoleOrder, RolesApplied, StoreError};
 
 /// Why a role was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -115,11 +116,27 @@ impl Bound {
     }
 }
 
+/// Which hosts enforce the roles that count now. One that was told nothing new, because nothing that changed concerns it,
+/// is among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RolesProgress {
+    /// Hosts that count: with a valid certificate, and roles.
+    pub hosts: u64,
+    /// Those that enforce what counts now.
+    pub applied: u64,
+    /// Hosts besides, that follow the feed and look at no roles.
+    pub without: u64,
+    /// Those that enforce something else, by name, at most [`APPLIED_MISSING_MAX`].
+    pub missing: Vec<RolesApplied>,
+}
+
 /// Everything about roles, as it was when the store had counted so many changes.
 struct Snapshot {
     count: u64,
     roles: BTreeMap<String, StoredRole>,
     bound: Vec<Bound>,
+    /// What hosts with these labels are told, in short.
+    told: std::sync::Mutex<BTreeMap<String, RolesDigest>>,
 }
 
 /// The newest snapshot: ten thousand hosts that are told of one change read the database once.
@@ -303,6 +320,29 @@ impl Service {
         Ok(snapshot.of_host(&identity.labels))
     }
 
+    /// Which hosts enforce the roles that count now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn roles_progress(&self) -> Result<RolesProgress, ServiceError> {
+        let snapshot = self.role_snapshot().await?;
+        let own: IdentityName = OWN_NAME.parse().expect("a name");
+        let mut progress = RolesProgress::default();
+        for host in self.store.roles_applied(self.clock.now(), &own).await? {
+            if host.roles.is_none() && host.said_at.is_some() {
+                progress.without += 1;
+                continue;
+            }
+            progress.hosts += 1;
+            if host.roles == Some(snapshot.digest_for(&host.labels)) {
+                progress.applied += 1;
+            } else if progress.missing.len() < APPLIED_MISSING_MAX as usize {
+                progress.missing.push(host);
+            }
+        }
+        Ok(progress)
+    }
+
     /// Whether there is a role of this name.
     ///
     /// # Errors
@@ -331,6 +371,7 @@ impl Service {
             count,
             roles: roles.map(|role| (role.name.to_string(), role)).collect(),
             bound,
+            told: std::sync::Mutex::default(),
         });
         *kept = Some(Arc::clone(&snapshot));
         Ok(snapshot)
@@ -338,6 +379,13 @@ impl Service {
 }
 
 impl Snapshot {
+    fn digest_for(&self, labels: &Labels) -> RolesDigest {
+        let key = selector(labels);
+        let mut told = self.told.lock().expect("no panic while the lock is held");
+        let digest = told.entry(key);
+        *digest.or_insert_with(|| RolesDigest::of(&self.of_host(labels)))
+    }
+
     fn of_host(&self, labels: &Labels) -> HostRoles {
         let mut clients: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for bound in self.bound.iter().filter(|bound| bound.picks(labels)) {

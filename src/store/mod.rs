@@ -24,7 +24,7 @@ pub use feed::{
     ProgressQuery, Regain, Regained, RevocationRange, RevokeOrder, RevokeTarget, Shown, Withdrawn,
 };
 pub use look::{CertificateWalk, ExpiryCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder};
-pub use roles::{RoleChange, RoleChanged, RoleOrder, RoleStore};
+pub use roles::{RoleChange, RoleChanged, RoleOrder, RoleStore, RolesApplied};
 use std::collections::BTreeMap;
 pub use upkeep::{DatabaseSize, JobChange, JobOrder, PruneOrder, Pruned, UpkeepStore};
 

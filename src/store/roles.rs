@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use super::StoreError;
 use crate::base::Timestamp;
+use crate::model::Labels;
 use crate::model::audit::Actor;
-use crate::model::role::{Binding, BindingKey, RoleName, StoredRole};
+use crate::model::role::{Binding, BindingKey, RoleName, RolesDigest, StoredRole};
 use crate::pki::IdentityName;
 
 /// A change of roles or bindings.
@@ -61,6 +62,23 @@ pub enum RoleChanged {
     TooMany,
 }
 
+/// What a host said about the roles on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolesApplied {
+    /// Its name.
+    pub name: IdentityName,
+    /// Its labels: they decide what concerns it.
+    pub labels: Labels,
+    /// When it was last heard of.
+    pub last_seen: Option<Timestamp>,
+    /// It refuses remote clients when it has not heard of the server for this long, seconds.
+    pub denies_after: Option<u64>,
+    /// When it said anything at all about how far it is.
+    pub said_at: Option<Timestamp>,
+    /// What it was told last; `None`: it does not look at roles, or has said nothing.
+    pub roles: Option<RolesDigest>,
+}
+
 /// Roles and bindings. As with [`super::Store`], the write method is one transaction, answered after the commit.
 #[async_trait]
 pub trait RoleStore: Send + Sync + 'static {
@@ -73,6 +91,12 @@ pub trait RoleStore: Send + Sync + 'static {
     async fn bindings(&self) -> Result<Vec<Binding>, StoreError>;
     /// The role of every client that got one with its join token, by name of the client.
     async fn token_roles(&self) -> Result<Vec<(IdentityName, String)>, StoreError>;
+    /// What every host whose certificate is valid at `now` was told of roles, by name; but for `except`, the server itself.
+    async fn roles_applied(
+        &self,
+        now: Timestamp,
+        except: &IdentityName,
+    ) -> Result<Vec<RolesApplied>, StoreError>;
     /// Counts changes of who may do what, as they are committed: what wakes those who tell hosts. The count means
     /// nothing after a restart.
     fn roles_watch(&self) -> watch::Receiver<u64>;

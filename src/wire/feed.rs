@@ -9,7 +9,7 @@
 //! | `change` | [`FeedChange`] | if `previous` is the number applied last: apply, keep on disk, acknowledge; if `number` is not greater: skip; else reconnect |
 //! | `snapshot` | [`FeedSnapshot`] | adds its changes to what is known; with the part that is `last`, the number applied last becomes `at` |
 //! | `lost` | [`FeedLost`] | the server knows less: give back what is known after `have` by `POST /v1/feed/known`, come again without `after` |
-//! | `roles` | [`HostRoles`] | to hosts, after `hello` and whenever it changes: from the next request on this is who may do what here; what was said before counts no more. Not numbered: the last one counts |
+//! | `roles` | [`HostRoles`] | to hosts, after `hello` and whenever it changes: from the next request on this is who may do what here; what was said before counts no more. Not numbered: the last one counts, and a host that has them in force already (`roles` of [`FeedQuery`]) is not told |
 //! | `heartbeat` | [`FeedHeartbeat`] | everything up to `head` was sent: fresh as of now |
 //!
 //! Unknown events and unknown kinds of change are skipped, their numbers count. A revocation that is known is never
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Id, Timestamp};
 #[cfg(doc)]
 use crate::model::role::HostRoles;
+use crate::model::role::RolesDigest;
 use crate::model::{IssuerKind, Seal};
 use crate::pki::{RevocationReason, Serial};
 
@@ -51,6 +52,11 @@ pub struct FeedQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", param(value_type = Option<String>))]
     pub seal: Option<Seal>,
+    /// Of a host: the roles that it has in force, in short, as in [`FeedApplied`]. It is told them again only when they are
+    /// others by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", param(value_type = Option<String>))]
+    pub roles: Option<RolesDigest>,
 }
 
 /// The first event.

@@ -24,7 +24,8 @@ pub use jobs::{JobList, JobView};
 pub use problem::{Code, PROBLEM_JSON, Problem};
 pub use revoke::{RevokeRequest, RevokeShown, Revoked, RevokedView};
 pub use roles::{
-    BindingList, BindingQuery, BindingRequest, BindingView, RoleList, RoleOutcome, RoleRequest, RoleView,
+    BindingList, BindingQuery, BindingRequest, BindingView, HostBehind, RoleList, RoleOutcome, RoleRequest,
+    RoleView, RolesApplied, RolesAppliedQuery, RolesRestored,
 };
 pub use tokens::{
     AuditBegin, AuditList, AuditQuery, AuditView, CreatedToken, Decided, Health, PageQuery, RequestList,

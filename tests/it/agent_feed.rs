@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use dockwarden::agent::feed::Turn;
-use dockwarden::model::role::{Body, Decision, Request, Verdict};
+use dockwarden::model::role::{Body, Decision, HostRoles, Request, RolesDigest, Verdict};
 use dockwarden::sys::fake::Fault;
 use proptest::prelude::*;
 
@@ -76,6 +76,30 @@ async fn roles_count_at_once_and_the_last_known_ones_while_the_server_is_away() 
     assert_eq!(may(&host, "bob"), Verdict::Unknown);
     host.turn(usize::MAX).await;
     assert_eq!(may(&host, "bob"), ALLOWED);
+}
+
+#[tokio::test]
+async fn roles_are_acknowledged_once_they_count_and_said_to_be_known_on_the_next_connection() {
+    let mut host = Host::new(&FLEET);
+    host.turn(usize::MAX).await;
+    assert_eq!(host.server.state().said_roles, Some(RolesDigest::NOTHING));
+    let roles: HostRoles = serde_json::from_value(serde_json::json!({
+        "roles": {"pinger": {"rules": {}, "allow": ["SystemPing"]}},
+        "clients": {"alice": ["viewer", "pinger"]},
+    }))
+    .unwrap();
+    host.server.state().told.roles = Some(roles.clone());
+    host.turn(usize::MAX).await;
+    let said = |host: &Host| host.server.state().last_acknowledged.clone().unwrap().roles;
+    assert_eq!(said(&host), Some(RolesDigest::of(&roles)));
+    // Another process goes on with what was kept, and says so.
+    host.start();
+    host.turn(usize::MAX).await;
+    assert_eq!(host.server.state().said_roles, Some(RolesDigest::of(&roles)));
+    host.state.set_refuses(false);
+    host.server.state().told.revoke(&serial(1));
+    host.turn(usize::MAX).await;
+    assert_eq!(said(&host), None, "where nothing enforces them there are none");
 }
 
 #[tokio::test]

@@ -140,6 +140,7 @@ fn routes(host: &Credentials) -> Vec<Route> {
         ),
         route("GET", "/v1/clients", "/v1/clients", None, Who::Operator),
         route("GET", "/v1/roles", "/v1/roles", None, Who::Viewer),
+        route("GET", "/v1/roles/applied", "/v1/roles/applied", None, Who::Viewer),
         route("POST", "/v1/roles", "/v1/roles", Some(role), Who::Admin),
         route(
             "DELETE",

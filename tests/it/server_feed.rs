@@ -145,6 +145,7 @@ async fn a_revocation_reaches_who_follows_at_once_and_is_acknowledged() {
         cut: 3,
         denies_after: Some(60),
         refuses: true,
+        roles: None,
     };
     let (waited, said) = tokio::join!(admin.applied(&query), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -173,6 +174,7 @@ async fn a_host_that_speaks_of_other_numbers_has_applied_nothing() {
         cut: 0,
         denies_after: None,
         refuses: true,
+        roles: None,
     };
     let wrong = [
         FeedApplied {
@@ -443,6 +445,7 @@ async fn a_restored_server_notices_says_so_and_gets_back_what_it_lost() {
         cut: 0,
         denies_after: None,
         refuses: true,
+        roles: None,
     };
     agent.put_applied(&applied).await.unwrap();
     server.service.settle_when_heard().await.unwrap();

@@ -15,6 +15,16 @@ use crate::pki::{Journal, KnownRevocations, Record, RevocationFileError, Revoked
 use crate::sys::{Access, FileError, Files};
 use crate::wire::feed::{FeedChange, FeedChangeKind};
 
+/// Everything that is known to be revoked, and the place in the feed.
+const SNAPSHOT: &str = "known";
+/// What came after that.
+const JOURNAL: &str = "known.journal";
+/// When the server was heard of last.
+const CONTACT: &str = "contact";
+/// Who may do what here.
+const ROLES: &str = "roles.json";
+/// The largest file of roles: what a server says at most, written in another way.
+const ROLES_BYTES_MAX: usize = 2 * HOST_ROLES_BYTES_MAX;
 /// Records in a journal before a new snapshot is written.
 const JOURNAL_RECORDS_MAX: usize = 4096;
 /// An `Id` or a `Seal`.
@@ -311,13 +321,6 @@ fn settle(files: &Files, directory: &Path) -> Result<(), FileError> {
     }
     files.sync_directory(directory)
 }
-
-const SNAPSHOT: &str = "known";
-const JOURNAL: &str = "known.journal";
-const CONTACT: &str = "contact";
-const ROLES: &str = "roles.json";
-/// The largest file of roles: what a server says at most, written in another way.
-const ROLES_BYTES_MAX: usize = 2 * HOST_ROLES_BYTES_MAX;
 
 /// Which certificate a change revokes, if it does.
 pub fn revoked(change: &FeedChange) -> Option<(IssuerKind, &Serial)> {

@@ -190,7 +190,8 @@ impl Follower {
         self.note();
         let place = self.kept.place().filter(|_| !self.anew);
         let position = place.and_then(|place| place.position());
-        let mut feed = self.server.follow(&pair, position.as_ref()).await?;
+        let roles = self.state.roles().digest();
+        let mut feed = self.server.follow(&pair, position.as_ref(), roles).await?;
         let FeedEvent::Hello(hello) = feed.next().await? else {
             return Err(FollowError::Nonsense("something before hello"));
         };

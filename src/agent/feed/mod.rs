@@ -26,14 +26,20 @@ pub use state::{FeedState, FeedView};
 
 use super::Pair;
 use crate::client::{Error, Feed, FeedEvent};
+use crate::model::role::RolesDigest;
 use crate::model::{FeedApplied, Position};
 use crate::wire::{FeedKnown, FeedTaken};
 
 /// The server, as far as the follower needs it. Every call shows the certificate of `pair`.
 #[async_trait]
 pub trait FeedServer: Send + Sync + 'static {
-    /// Follows after `after`; by a snapshot without it.
-    async fn follow(&self, pair: &Pair, after: Option<&Position>) -> Result<Box<dyn Events>, Error>;
+    /// Follows after `after`; by a snapshot without it. `roles` are in force here and need not be said again.
+    async fn follow(
+        &self,
+        pair: &Pair,
+        after: Option<&Position>,
+        roles: Option<RolesDigest>,
+    ) -> Result<Box<dyn Events>, Error>;
 
     /// Says how far this host is.
     async fn acknowledge(&self, pair: &Pair, applied: &FeedApplied) -> Result<(), Error>;

@@ -157,6 +157,7 @@ impl FeedState {
                 .filter(|_| refuses)
                 .map(|patience| patience.as_secs()),
             refuses,
+            roles: self.roles.digest().filter(|_| refuses),
         })
     }
 }

@@ -1,22 +1,11 @@
 //! `client ls`: every client the server knows.
 
-use clap::Args;
-
-use super::super::output::{Column, ListArgs, Row, list, or_dash};
+use super::super::arguments::Ls;
+use super::super::output::{Column, Row, list, or_dash};
 use super::super::pages::{self, Fetch};
-use super::super::profile::Connection;
 use super::super::{Error, World, text};
 use crate::base::Timestamp;
 use crate::wire::{ClientView, PageQuery};
-
-/// Arguments of `client ls`.
-#[derive(Debug, Args)]
-pub struct Ls {
-    #[command(flatten)]
-    list: ListArgs,
-    #[command(flatten)]
-    connection: Connection,
-}
 
 /// Runs `client ls`.
 pub async fn run(args: Ls, world: &mut World) -> Result<u8, Error> {
@@ -40,11 +29,7 @@ pub async fn run(args: Ls, world: &mut World) -> Result<u8, Error> {
             _ => view.labels.iter().any(|(k, v)| format!("{k}={v}") == *value),
         })
     });
-    let row = Row {
-        now: world.clock.now(),
-        whole: false,
-    };
-    list(world, &args.list, row, &clients, |c| c.name.clone(), COLUMNS)?;
+    list(world, &args.list, &clients, |c| c.name.clone(), COLUMNS)?;
     Ok(0)
 }
 

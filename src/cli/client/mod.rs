@@ -41,7 +41,7 @@ pub enum Command {
     #[command(after_help = "  eval \"$(dockwarden client env --host web-07)\"")]
     Env(env::Env),
     /// List every client the server knows
-    Ls(ls::Ls),
+    Ls(super::arguments::Ls),
     /// Revoke all certificates of a client, for good: no host accepts them any more
     Revoke(Revoke),
 }

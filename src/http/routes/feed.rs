@@ -44,7 +44,10 @@ pub(super) async fn follow(
     draining: Option<Extension<Draining>>,
     Query(query): Query<FeedQuery>,
 ) -> Result<Response, ApiError> {
-    let follower = api.shared().follow(&caller, query.after, query.seal).await?;
+    let follower = api
+        .shared()
+        .follow(&caller, query.after, query.seal, query.roles)
+        .await?;
     let Extension(draining) = draining.unwrap_or_default();
     let events = stream::unfold((follower, draining), next);
     Ok(([(CONTENT_TYPE, EVENT_STREAM)], Stream::from_stream(events)).into_response())

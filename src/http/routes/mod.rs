@@ -52,6 +52,7 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(clients::list))
         .routes(routes!(roles::list, roles::put))
         .routes(routes!(roles::remove))
+        .routes(routes!(roles::applied))
         .routes(routes!(roles::bindings, roles::bind, roles::unbind))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::run))

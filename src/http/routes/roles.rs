@@ -1,4 +1,6 @@
-//! `GET` and `POST /v1/roles`, `DELETE /v1/roles/{name}`; `GET`, `POST` and `DELETE /v1/bindings`.
+//! `GET` and `POST /v1/roles`, `DELETE /v1/roles/{name}`, `GET /v1/roles/applied`; `GET`, `POST` and `DELETE /v1/bindings`.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +13,10 @@ use crate::base::limits::API_BODY_BYTES_MAX;
 use crate::model::Labels;
 use crate::model::role::{RoleName, parse_selector};
 use crate::service::{Admin, Operator, Viewer};
-use crate::wire::{BindingList, BindingQuery, BindingRequest, RoleList, RoleOutcome, RoleRequest};
+use crate::wire::{
+    BindingList, BindingQuery, BindingRequest, RoleList, RoleOutcome, RoleRequest, RolesApplied,
+    RolesAppliedQuery, RolesRestored,
+};
 
 /// List roles
 ///
@@ -25,9 +30,30 @@ pub(super) async fn list(
     Access(viewer): Access<Viewer>,
 ) -> Result<Json<RoleList>, ApiError> {
     let roles = api.service().roles(&viewer).await?;
+    let (at, differed) = api.service().roles_restored(&viewer).await?;
+    let restored = at.is_some() || !differed.is_empty();
     Ok(Json(RoleList {
         items: roles.iter().map(views::role).collect(),
+        restored: restored.then_some(RolesRestored { at, differed }),
     }))
+}
+
+/// Which hosts enforce the roles that count now
+///
+/// Needs `viewer`. Hosts with a valid certificate count. One that nothing of a change concerns enforces it.
+#[utoipa::path(get, path = "/v1/roles/applied", tag = "roles", params(RolesAppliedQuery), security(("mutualTLS" = [])),
+    responses(
+    (status = 200, description = "Who does, and who does not", body = RolesApplied),
+    Problems,
+))]
+pub(super) async fn applied(
+    State(api): State<Api>,
+    Access(viewer): Access<Viewer>,
+    Query(query): Query<RolesAppliedQuery>,
+) -> Result<Json<RolesApplied>, ApiError> {
+    let wait = Duration::from_secs(query.wait.unwrap_or(0));
+    let progress = api.service().roles_applied(&viewer, wait).await?;
+    Ok(Json(views::roles_applied(&progress)))
 }
 
 /// Write a role

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::built_in::built_in;
 use super::decide::{Body, Decision, Request, decide_by};
+use super::digest::RolesDigest;
 use super::spec::{Role, RoleName, RoleSpec};
 
 /// What the server says about one host: clients with their roles, and the roles that are not built in.
@@ -25,8 +26,11 @@ pub struct HostRoles {
 }
 
 /// Roles that were read, by client.
-#[derive(Debug, Default)]
-struct Known(HashMap<String, Vec<Arc<Role>>>);
+#[derive(Debug)]
+struct Known {
+    clients: HashMap<String, Vec<Arc<Role>>>,
+    digest: RolesDigest,
+}
 
 #[derive(Debug)]
 enum State {
@@ -91,7 +95,10 @@ impl RolesInForce {
             let roles: Vec<Arc<Role>> = names.iter().filter_map(find).collect();
             (client.clone(), roles)
         };
-        let now = Known(roles.clients.iter().map(of_client).collect());
+        let now = Known {
+            clients: roles.clients.iter().map(of_client).collect(),
+            digest: RolesDigest::of(roles),
+        };
         let lost = match &**self.0.load() {
             State::Known(before) => before.lost(&now),
             State::NotEnforced | State::Unknown => BTreeSet::new(),
@@ -111,10 +118,19 @@ impl RolesInForce {
             State::NotEnforced => (Verdict::NotEnforced, None),
             State::Unknown => (Verdict::Unknown, None),
             State::Known(known) => {
-                let roles = known.0.get(client).map(Vec::as_slice).unwrap_or_default();
+                let roles = known.clients.get(client).map(Vec::as_slice).unwrap_or_default();
                 let (decision, by) = decide_by(roles.iter().map(Arc::as_ref), request, body);
                 (Verdict::Decided(decision), by.map(|role| role.name().clone()))
             }
+        }
+    }
+
+    /// What was told, in short; `None` where roles are not looked at.
+    pub fn digest(&self) -> Option<RolesDigest> {
+        match &**self.0.load() {
+            State::NotEnforced => None,
+            State::Unknown => Some(RolesDigest::NOTHING),
+            State::Known(known) => Some(known.digest),
         }
     }
 
@@ -127,7 +143,7 @@ impl RolesInForce {
     pub fn names(&self, client: &str) -> Vec<RoleName> {
         match &**self.0.load() {
             State::Known(known) => {
-                let roles = known.0.get(client).into_iter().flatten();
+                let roles = known.clients.get(client).into_iter().flatten();
                 roles.map(|role| role.name().clone()).collect()
             }
             State::NotEnforced | State::Unknown => Vec::new(),
@@ -139,10 +155,10 @@ impl Known {
     /// Who had a role that is not as it was.
     fn lost(&self, now: &Self) -> BTreeSet<String> {
         let has_all = |(client, roles): &(&String, &Vec<Arc<Role>>)| {
-            let kept = now.0.get(*client).map(Vec::as_slice).unwrap_or_default();
+            let kept = now.clients.get(*client).map(Vec::as_slice).unwrap_or_default();
             !roles.iter().all(|role| kept.contains(role))
         };
-        self.0
+        self.clients
             .iter()
             .filter(has_all)
             .map(|(client, _)| client.clone())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::limits::{APPLIED_LOOK_EVERY, APPLIED_MISSING_MAX, APPLIED_WAIT_MAX};
 use crate::model::FeedApplied;
-use crate::service::{Authorized, HostItself, OWN_NAME, Service, ServiceError, Viewer};
+use crate::service::{Authorized, HostItself, OWN_NAME, RolesProgress, Service, ServiceError, Viewer};
 use crate::store::{Acknowledgement, Progress, ProgressQuery, StoreError};
 
 /// Why what a host says about itself is not believed.
@@ -90,6 +90,35 @@ impl Service {
         match tokio::time::timeout(wait.min(APPLIED_WAIT_MAX), waiting).await {
             Ok(progress) => progress.map(|progress| (number, progress)),
             Err(_) => Ok((number, self.progress(number).await?)),
+        }
+    }
+
+    /// Who enforces the roles that count now; as soon as all do, but after `wait` at the latest.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn roles_applied(
+        &self,
+        _viewer: &Authorized<Viewer>,
+        wait: Duration,
+    ) -> Result<RolesProgress, ServiceError> {
+        let mut said = self.feed.said.subscribe();
+        let waiting = async {
+            loop {
+                said.mark_unchanged();
+                let progress = self.roles_progress().await?;
+                if progress.applied == progress.hosts {
+                    return Ok(progress);
+                }
+                tokio::time::sleep(APPLIED_LOOK_EVERY).await;
+                if said.changed().await.is_err() {
+                    return Ok(progress);
+                }
+            }
+        };
+        match tokio::time::timeout(wait.min(APPLIED_WAIT_MAX), waiting).await {
+            Ok(progress) => progress,
+            Err(_) => self.roles_progress().await,
         }
     }
 

@@ -10,7 +10,7 @@ use super::Sealed;
 use super::roles::{RolesTold, changed};
 use crate::base::limits::{FEED_BEHIND_MAX, FEED_FOLLOWERS_MAX, FEED_HEARTBEAT, FEED_PAGE, FEED_SKEW};
 use crate::base::{Id, Timestamp};
-use crate::model::role::HostRoles;
+use crate::model::role::{HostRoles, RolesDigest};
 use crate::model::{Change, ChangeKind, Revocation, Seal};
 use crate::pki::Serial;
 use crate::service::{Anyone, Authorized, Service, ServiceError};
@@ -98,7 +98,8 @@ pub struct Follower {
 
 impl Service {
     /// Follows the feed after a number, or from the beginning without one. With the number comes its seal: what does
-    /// not fit means that follower and server do not speak of the same numbers.
+    /// not fit means that follower and server do not speak of the same numbers. A host that says which roles it was told
+    /// is told them again only when they are others by now.
     ///
     /// # Errors
     /// [`FollowError`].
@@ -107,6 +108,7 @@ impl Service {
         caller: &Authorized<Anyone>,
         after: Option<u64>,
         seal: Option<Seal>,
+        roles: Option<RolesDigest>,
     ) -> Result<Follower, FollowError> {
         let places = Arc::clone(&self.feed.places);
         let place = places.try_acquire_owned().map_err(|_| FollowError::Full)?;
@@ -121,7 +123,7 @@ impl Service {
             serial: caller.certificate().serial.clone(),
             not_after: caller.certificate().not_after,
             watch,
-            roles: RolesTold::of(self, caller),
+            roles: RolesTold::of(self, caller, roles),
             hello: Some((self.feed_origin().await?.feed, head)),
             stage,
             _place: place,

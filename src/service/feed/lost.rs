@@ -10,7 +10,7 @@ use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event};
 use crate::model::{Change, ChangeKind};
 use crate::service::feed::Sealed;
-use crate::service::{Admin, Anyone, Authorized, HostItself, Service, ServiceError};
+use crate::service::{Admin, Anyone, Authorized, HostItself, Service, ServiceError, Viewer};
 use crate::store::{Given, Regain, Regained, Shown, StoreError};
 
 /// Why nothing was taken back.
@@ -63,6 +63,39 @@ impl Service {
         let detail = BTreeMap::from([("number", after.to_string()), ("head", head.to_string())]);
         let event = self.event(caller.actor(), "feed.lost", name.to_string(), detail);
         Ok(self.store.append_audit(event).await?)
+    }
+
+    /// Says loudly that a host enforced other roles than this server, which goes on from a backup.
+    pub(super) async fn complain_of_roles(&self, host: Id) -> Result<(), ServiceError> {
+        let Some(identity) = self.store.identity_by_id(host).await? else {
+            return Ok(());
+        };
+        let name = identity.name.to_string();
+        let is_new = {
+            let mut astray = self.feed.astray.lock().expect("no panic while the lock is held");
+            astray.len() < FEED_COMPLAINTS_MAX && astray.insert(name.clone())
+        };
+        if !is_new {
+            return Ok(());
+        }
+        tracing::error!(host = %name, "a host enforced other roles than those in the backup that this server was restored from, \
+            and is told these now: look through dockwarden role ls");
+        let event = self.event(Actor::System, "role.restored", name, BTreeMap::new());
+        Ok(self.store.append_audit(event).await?)
+    }
+
+    /// When this server went on from a backup, while hosts are waited for; and those that enforced other roles than it
+    /// says, as far as they have come since it was started.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn roles_restored(
+        &self,
+        _viewer: &Authorized<Viewer>,
+    ) -> Result<(Option<Timestamp>, Vec<String>), ServiceError> {
+        let since = self.unsettled().await?.map(|(_, since)| since);
+        let astray = self.feed.astray.lock().expect("no panic while the lock is held");
+        Ok((since, astray.iter().cloned().collect()))
     }
 
     fn event(

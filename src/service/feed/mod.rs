@@ -36,6 +36,8 @@ pub(super) struct Feed {
     /// Counts what hosts have said, to wake who waits for them.
     said: watch::Sender<u64>,
     complaints: lost::Complaints,
+    /// Hosts that enforced other roles than this server says since it was restored.
+    astray: std::sync::Mutex<std::collections::BTreeSet<String>>,
 }
 
 impl Default for Feed {
@@ -46,6 +48,7 @@ impl Default for Feed {
             places: Arc::new(Semaphore::new(FEED_FOLLOWERS_MAX)),
             said: watch::Sender::new(0),
             complaints: lost::Complaints::default(),
+            astray: std::sync::Mutex::default(),
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use tokio::sync::watch;
 
+use crate::base::Id;
 use crate::base::limits::{HOST_ROLES_BYTES_MAX, ROLES_COALESCE};
-use crate::base::{Id, encoding};
 use crate::model::IdentityKind;
-use crate::model::role::HostRoles;
+use crate::model::role::{HostRoles, RolesDigest};
 use crate::service::{Anyone, Authorized, Service, ServiceError};
 
 /// What one host was told last.
@@ -15,19 +15,26 @@ pub(super) struct RolesTold {
     watch: watch::Receiver<u64>,
     /// The count of changes that was looked at.
     looked_at: Option<u64>,
-    /// The hash of what was told.
-    told: Option<[u8; 32]>,
+    /// What was told, in short; before that, what the host says it was told on a former connection.
+    told: Option<RolesDigest>,
+    /// Nothing was looked at yet.
+    is_first: bool,
 }
 
 impl RolesTold {
     /// For a caller that is a host; others enforce nothing.
-    pub(super) fn of(service: &Service, caller: &Authorized<Anyone>) -> Option<Self> {
+    pub(super) fn of(
+        service: &Service,
+        caller: &Authorized<Anyone>,
+        known: Option<RolesDigest>,
+    ) -> Option<Self> {
         let identity = caller.identity();
         (identity.kind == IdentityKind::Host).then(|| Self {
             host: identity.id,
             watch: service.store.roles_watch(),
             looked_at: None,
-            told: None,
+            told: known,
+            is_first: true,
         })
     }
 
@@ -48,10 +55,23 @@ impl RolesTold {
             );
             return Ok(None);
         }
-        let hash = encoding::sha256(&text);
-        let news = self.told != Some(hash);
-        self.told = Some(hash);
+        let digest = RolesDigest::of_json(&text);
+        let before = self.told.replace(digest);
+        let news = before != Some(digest);
+        if std::mem::take(&mut self.is_first) && news {
+            self.compare(service, before).await?;
+        }
         Ok(news.then_some(roles))
+    }
+
+    /// A server that goes on from a backup says what stood in it, whatever hosts were told since: that must not go
+    /// unnoticed.
+    async fn compare(&self, service: &Service, known: Option<RolesDigest>) -> Result<(), ServiceError> {
+        let known = known.filter(|known| *known != RolesDigest::NOTHING);
+        match known.is_some() && service.unsettled().await?.is_some() {
+            true => service.complain_of_roles(self.host).await,
+            false => Ok(()),
+        }
     }
 }
 

@@ -232,6 +232,7 @@ pub fn acknowledgement(identity: Id, number: u64, now: Timestamp) -> Acknowledge
             cut: 2,
             denies_after: Some(3600),
             refuses: true,
+            roles: None,
         },
         at: now,
     }

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use super::super::{RoleChange, RoleChanged, RoleOrder, Store};
-use super::fixture::{certificate, identity, t0};
+use super::fixture::{acknowledgement, certificate, enroll_fresh, hour, id, identity, t0};
 use super::on_every_store;
 use crate::model::IdentityKind;
 use crate::model::audit::Actor;
-use crate::model::role::{Binding, BindingKey, RoleSpec, StoredRole, parse_selector};
+use crate::model::role::{Binding, BindingKey, RoleSpec, RolesDigest, StoredRole, parse_selector};
 
 on_every_store![
     a_role_is_written_once_and_replaced_only_when_told_so,
     a_role_is_bound_to_a_client_that_exists_and_stays_while_somebody_has_it,
     a_role_from_a_join_token_is_taken_like_any_other,
     who_tells_hosts_is_woken_by_what_changes_who_may_do_what,
+    what_hosts_say_of_roles_is_kept_until_they_say_something_else,
 ];
 
 fn role(name: &str, operation: &str) -> RoleChange {
@@ -196,4 +197,35 @@ async fn who_tells_hosts_is_woken_by_what_changes_who_may_do_what(store: Arc<dyn
     assert!(woken());
     change(&store, role("stopper", "ContainerStop")).await;
     assert!(woken());
+}
+
+async fn what_hosts_say_of_roles_is_kept_until_they_say_something_else(store: Arc<dyn Store>) {
+    for number in 1..5 {
+        enroll_fresh(&*store, number, &format!("web-{number}.fleet.internal"), t0()).await;
+    }
+    client(&store, 7, "alice", None).await;
+    let say = |number: u32, roles: Option<RolesDigest>, at| {
+        let mut said = acknowledgement(id(number), 0, at);
+        said.applied.roles = roles;
+        store.acknowledge(said)
+    };
+    let digest = RolesDigest::of_json(b"roles");
+    say(1, Some(digest), hour(1)).await.unwrap();
+    say(2, Some(digest), hour(1)).await.unwrap();
+    say(2, None, hour(2)).await.unwrap();
+    say(4, Some(digest), hour(2)).await.unwrap();
+    let own = "web-4.fleet.internal".parse().unwrap();
+    let hosts = store.roles_applied(hour(3), &own).await.unwrap();
+    let rows: Vec<_> = hosts
+        .iter()
+        .map(|host| (host.name.as_str(), host.roles, host.last_seen))
+        .collect();
+    let expected = [
+        ("web-1.fleet.internal", Some(digest), Some(hour(1))),
+        ("web-2.fleet.internal", None, Some(hour(2))),
+        ("web-3.fleet.internal", None, None),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!((hosts[0].denies_after, hosts[2].said_at), (Some(3600), None));
+    assert_eq!(hosts[0].labels, identity(1, IdentityKind::Host, "x").labels);
 }

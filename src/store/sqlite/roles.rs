@@ -6,12 +6,13 @@ use tokio::sync::watch;
 
 use super::super::StoreError;
 use super::super::op::{Answer, Op};
-use super::super::roles::{RoleChange, RoleChanged, RoleOrder, RoleStore};
+use super::super::roles::{RoleChange, RoleChanged, RoleOrder, RoleStore, RolesApplied};
 use super::super::state::State;
 use super::SqliteStore;
 use super::failure::Failure;
 use super::rows::{self, Columns, json};
 use super::sql;
+use crate::base::Timestamp;
 use crate::model::role::{Binding, StoredRole, parse_selector};
 use crate::pki::IdentityName;
 
@@ -38,6 +39,19 @@ impl RoleStore for SqliteStore {
             Ok((columns.text()?, columns.raw()?))
         };
         rows.iter().map(read).collect()
+    }
+
+    async fn roles_applied(
+        &self,
+        now: Timestamp,
+        except: &IdentityName,
+    ) -> Result<Vec<RolesApplied>, StoreError> {
+        // The first parameter is that of its sisters.
+        let query = sqlx::query(sql::ROLES_APPLIED)
+            .bind(0)
+            .bind(except.as_str().to_owned())
+            .bind(now.as_millis());
+        self.reader().all(query).await?.iter().map(applied).collect()
     }
 
     fn roles_watch(&self) -> watch::Receiver<u64> {
@@ -68,6 +82,20 @@ fn binding(row: &sqlx::sqlite::SqliteRow) -> Result<Binding, StoreError> {
         })?,
         created_at: columns.time()?,
         created_by: columns.raw()?,
+    })
+}
+
+fn applied(row: &sqlx::sqlite::SqliteRow) -> Result<RolesApplied, StoreError> {
+    let mut columns = Columns::new(row, 0, "roles of a host");
+    let (name, labels) = (columns.text()?, columns.json()?);
+    let (said_at, reported) = (columns.optional_time()?, columns.optional_time()?);
+    Ok(RolesApplied {
+        name,
+        labels,
+        last_seen: said_at.max(reported),
+        denies_after: columns.optional_count()?,
+        said_at,
+        roles: columns.optional_text()?,
     })
 }
 

@@ -92,7 +92,8 @@ impl<'r> Columns<'r> {
         self.raw().map(Timestamp::from_millis)
     }
 
-    fn optional_time(&mut self) -> Read<Option<Timestamp>> {
+    /// A time, or none.
+    pub fn optional_time(&mut self) -> Read<Option<Timestamp>> {
         Ok(self.raw::<Option<i64>>()?.map(Timestamp::from_millis))
     }
 
@@ -102,7 +103,8 @@ impl<'r> Columns<'r> {
         T::try_from(number).map_err(|_| self.corrupt(format!("{number} is out of range")))
     }
 
-    fn optional_count(&mut self) -> Read<Option<u64>> {
+    /// A number that is never negative, or none.
+    pub fn optional_count(&mut self) -> Read<Option<u64>> {
         let number: Option<i64> = self.raw()?;
         let number = number.map(u64::try_from).transpose();
         number.map_err(|_| self.corrupt("a negative number"))
@@ -114,7 +116,8 @@ impl<'r> Columns<'r> {
         text.parse().map_err(|e| self.corrupt(e))
     }
 
-    fn optional_text<T: FromStr<Err: Display>>(&mut self) -> Read<Option<T>> {
+    /// A word of ours, or none.
+    pub fn optional_text<T: FromStr<Err: Display>>(&mut self) -> Read<Option<T>> {
         let text: Option<String> = self.raw()?;
         let value = text.map(|text| text.parse());
         value.transpose().map_err(|e| self.corrupt(e))

@@ -166,11 +166,11 @@ pub const PUT_REPORT: &str = "INSERT INTO host_status (host, reported_at, source
      SET reported_at = excluded.reported_at, source = excluded.source, report = excluded.report";
 pub const INSERT_FEED: &str = "INSERT INTO feed (number, previous, at, kind, serial, issuer, name, not_after, \
      reason, identity, revoker) VALUES ";
-pub const PUT_APPLIED: &str = "INSERT INTO feed_applied (host, number, cut, denies_after, at, refuses) \
-     SELECT k.value ->> 0, k.value ->> 1, k.value ->> 2, k.value ->> 3, k.value ->> 4, k.value ->> 5 \
+pub const PUT_APPLIED: &str = "INSERT INTO feed_applied (host, number, cut, denies_after, at, refuses, roles) \
+     SELECT k.value ->> 0, k.value ->> 1, k.value ->> 2, k.value ->> 3, k.value ->> 4, k.value ->> 5, k.value ->> 6 \
        FROM json_each($1) AS k WHERE true \
      ON CONFLICT (host) DO UPDATE SET number = excluded.number, cut = excluded.cut, \
-       denies_after = excluded.denies_after, at = excluded.at, refuses = excluded.refuses";
+       denies_after = excluded.denies_after, at = excluded.at, refuses = excluded.refuses, roles = excluded.roles";
 pub const PUT_CRL: &str = "INSERT INTO crl (issuer, number, feed) VALUES ($1, $2, $3) \
      ON CONFLICT (issuer) DO UPDATE SET number = excluded.number, feed = excluded.feed \
      WHERE excluded.number > crl.number";
@@ -395,5 +395,10 @@ pub const OVERDUE: &str = concat!(
     " FROM certificate AS c INDEXED BY certificate_due \
      WHERE c.renew_after < $1 AND c.superseded_by IS NULL AND c.revoked_at IS NULL AND c.not_after >= $2 \
      ORDER BY c.renew_after LIMIT $3"
+);
+pub const ROLES_APPLIED: &str = concat!(
+    "SELECT i.name, i.labels, a.at, s.reported_at, a.denies_after, a.roles ",
+    counting_hosts!(),
+    " ORDER BY i.name"
 );
 pub const INTEGRITY: &str = "PRAGMA integrity_check(10)";

@@ -10,7 +10,7 @@ use dockwarden::agent::Pair;
 use dockwarden::agent::feed::{Events, FeedServer, FeedState, Follower, NothingOpen, Parts, Turn};
 use dockwarden::base::{Clock, Id, ManualClock, SeededRandom};
 use dockwarden::client::{Error, FeedEvent};
-use dockwarden::model::role::HostRoles;
+use dockwarden::model::role::{HostRoles, RolesDigest};
 use dockwarden::model::{
     Change, ChangeKind, Enforced, FeedApplied, IssuerKind, Position, Revocation, Seal, SealKey,
 };
@@ -237,6 +237,8 @@ pub struct ServerState {
     /// What a host has acknowledged, ever: it must be refused there from then on.
     pub acknowledged: BTreeSet<Serial>,
     pub last_acknowledged: Option<FeedApplied>,
+    /// The roles that the last connection said were in force.
+    pub said_roles: Option<RolesDigest>,
 }
 
 /// The fake.
@@ -251,6 +253,7 @@ impl FakeFeed {
             budget: usize::MAX,
             acknowledged: BTreeSet::new(),
             last_acknowledged: None,
+            said_roles: None,
         })))
     }
 
@@ -266,8 +269,14 @@ impl FakeFeed {
 
 #[async_trait]
 impl FeedServer for FakeFeed {
-    async fn follow(&self, _: &Pair, after: Option<&Position>) -> Result<Box<dyn Events>, Error> {
-        let state = self.state();
+    async fn follow(
+        &self,
+        _: &Pair,
+        after: Option<&Position>,
+        roles: Option<RolesDigest>,
+    ) -> Result<Box<dyn Events>, Error> {
+        let mut state = self.state();
+        state.said_roles = roles;
         let events = state.told.events(after).into_iter().take(state.budget).collect();
         Ok(Box::new(Script(events)))
     }

@@ -6,6 +6,7 @@ use super::super::super::state::State;
 use super::super::failure::Failure;
 use super::super::sql;
 use super::statements::{Values, insert, one, update};
+use crate::model::role::RolesDigest;
 use crate::model::{Change, ChangeKind};
 
 /// Writes every change of the feed.
@@ -65,8 +66,8 @@ fn change_row(change: &Change, row: &mut Values) -> Result<(), Failure> {
     row.add(&revocation.by).map(drop)
 }
 
-/// Host, number, connections cut, patience, time, whether it refuses.
-type AppliedRow = (i64, u64, u64, Option<u64>, i64, bool);
+/// Host, number, connections cut, patience, time, whether it refuses, what it was told of roles.
+type AppliedRow = (i64, u64, u64, Option<u64>, i64, bool, Option<RolesDigest>);
 
 fn applied_row(state: &State, id: crate::base::Id) -> Option<AppliedRow> {
     let said = state.acknowledgement(id)?;
@@ -79,5 +80,6 @@ fn applied_row(state: &State, id: crate::base::Id) -> Option<AppliedRow> {
         applied.denies_after,
         said.at.as_millis(),
         applied.refuses,
+        applied.roles,
     ))
 }
