@@ -4,10 +4,9 @@
 //! dockerd over its socket, which is opened by path each time. Certificates are swapped through a watch
 //! channel without touching a connection; a connection ends when the certificate that opened it does.
 //!
-//! **Invariants:** nothing reaches dockerd without a `Permit`; no byte of a tunnel before
-//! dockerd's 101; no body is collected but one that a
-//! role's rules must see; what is published was verified. This module never signs, never
-//! reads the CA, and keeps no state on disk.
+//! **Invariants:** nothing reaches dockerd without a `Permit`; no byte of a tunnel before dockerd's 101; no body is
+//! collected but one that a role's rules must see; what is published was verified. This module never signs, never reads
+//! the CA, and keeps no state on disk.
 
 mod access;
 pub mod authz;
