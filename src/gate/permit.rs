@@ -81,13 +81,7 @@ impl Peer {
     /// # Errors
     /// [`ChainError::Revoked`].
     pub fn is_not_revoked(&self, enforced: &Enforced) -> Result<(), ChainError> {
-        match enforced.is_revoked(kind_of(&self.verified), self.verified.serial()) {
-            false => Ok(()),
-            true => Err(ChainError::Revoked {
-                name: self.verified.name().to_string(),
-                serial: self.verified.serial().clone(),
-            }),
-        }
+        is_not_revoked(&self.verified, enforced)
     }
 
     /// Decides about one request.
@@ -105,14 +99,34 @@ impl Peer {
         let dates = self.verified.check_dates(now);
         dates
             .and_then(|()| self.is_trusted_by(identity, now))
-            .and_then(|()| self.is_not_revoked(enforced))
             .map_err(Denial::Certificate)?;
-        if enforced.stale_since(now).is_some() {
-            let contact = enforced.contact();
-            return Err(Denial::Stale { contact });
-        }
+        is_welcome(&self.verified, enforced, now)?;
         policy.decide(&self.verified, &facts)?;
         Ok(Permit { facts })
+    }
+}
+
+fn is_not_revoked(peer: &VerifiedPeer, enforced: &Enforced) -> Result<(), ChainError> {
+    match enforced.is_revoked(kind_of(peer), peer.serial()) {
+        false => Ok(()),
+        true => Err(ChainError::Revoked {
+            name: peer.name().to_string(),
+            serial: peer.serial().clone(),
+        }),
+    }
+}
+
+/// Whether a client whose certificate is good is let in, by what is known of revocations, and by how old that is.
+///
+/// # Errors
+/// [`Denial::Certificate`] when it was revoked, [`Denial::Stale`] when nobody can know.
+pub fn is_welcome(peer: &VerifiedPeer, enforced: &Enforced, now: Timestamp) -> Result<(), Denial> {
+    is_not_revoked(peer, enforced).map_err(Denial::Certificate)?;
+    match enforced.stale_since(now) {
+        Some(_) => Err(Denial::Stale {
+            contact: enforced.contact(),
+        }),
+        None => Ok(()),
     }
 }
 

@@ -77,7 +77,7 @@ impl Judge {
         let query = facts.query.as_deref().unwrap_or_default();
         let asked = match role::Request::of(method, path, query) {
             Ok(asked) => role::Request {
-                is_form: is_form(request.headers()),
+                is_form: role::is_form(types(request.headers()).iter().map(String::as_str)),
                 ..asked
             },
             Err(refusal) => {
@@ -204,20 +204,15 @@ impl Judge {
 }
 
 fn unknown(host: &str) -> Denial {
-    Denial::Policy(format!(
-        "{host} has not learned yet who may do what: its agent has not reached the server; look at dockwarden agent status there"
-    ))
+    Denial::Policy(role::not_learned(host))
 }
 
-/// Whether the Engine would read parameters from the body besides the query.
-fn is_form(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    types.any(|value| {
-        let value = String::from_utf8_lossy(value.as_bytes())
-            .trim()
-            .to_ascii_lowercase();
-        value.starts_with("application/x-www-form-urlencoded") || value.starts_with("multipart/")
-    })
+/// What the body is said to be, as often as it is said.
+fn types(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(CONTENT_TYPE).iter();
+    values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -240,7 +235,12 @@ mod tests {
             types.iter().for_each(|text| {
                 headers.append(CONTENT_TYPE, HeaderValue::from_static(text));
             });
-            assert_eq!(is_form(&headers), form, "{types:?}");
+            let found = super::types(&headers);
+            assert_eq!(
+                role::is_form(found.iter().map(String::as_str)),
+                form,
+                "{types:?}"
+            );
         }
     }
 }

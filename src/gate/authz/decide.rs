@@ -4,8 +4,10 @@ use serde::Serialize;
 
 use super::message::{Client, Message, MessageError};
 use crate::base::Timestamp;
+use crate::gate::denial::Denial;
+use crate::gate::permit::is_welcome;
+use crate::model::Enforced;
 use crate::model::role::{self, Body, Decision, Refusal, RolesInForce, Verdict};
-use crate::model::{Enforced, kind_of};
 use crate::pki::chain::{self, Anchors, ChainError, Purpose, VerifiedPeer};
 
 /// The longest answer, characters.
@@ -70,8 +72,8 @@ enum Denied {
     NoTrust(String),
     #[error(transparent)]
     Certificate(#[from] ChainError),
-    #[error("{host} has not heard of its server since {contact}, and lets no remote client in until it does")]
-    Stale { host: String, contact: Timestamp },
+    #[error(transparent)]
+    Unwelcome(#[from] Denial),
     #[error("{0}")]
     Role(String),
 }
@@ -112,27 +114,10 @@ fn judge(bytes: &[u8], standing: &Standing<'_>, stage: Stage) -> Result<(), Deni
         .anchors
         .ok_or_else(|| Denied::NoTrust(standing.host.to_owned()))?;
     let peer = chain::verify(chain, anchors, Purpose::Client, standing.now)?;
-    refuse_revoked(&peer, standing)?;
+    is_welcome(&peer, standing.enforced, standing.now)?;
     match stage {
         Stage::Request => judge_by_roles(&peer, &message, standing),
         Stage::Answer => Ok(()),
-    }
-}
-
-fn refuse_revoked(peer: &VerifiedPeer, standing: &Standing<'_>) -> Result<(), Denied> {
-    let enforced = standing.enforced;
-    if enforced.is_revoked(kind_of(peer), peer.serial()) {
-        return Err(Denied::Certificate(ChainError::Revoked {
-            name: peer.name().to_string(),
-            serial: peer.serial().clone(),
-        }));
-    }
-    match enforced.stale_since(standing.now) {
-        Some(_) => Err(Denied::Stale {
-            host: standing.host.to_owned(),
-            contact: enforced.contact(),
-        }),
-        None => Ok(()),
     }
 }
 
@@ -144,21 +129,12 @@ fn judge_by_roles(peer: &VerifiedPeer, message: &Message, standing: &Standing<'_
     let client = peer.name().as_str();
     let refused = |refusal: Refusal| Denied::Role(refusal.in_words(client, standing.host));
     let mut request = role::Request::classify(&message.method, &message.target).map_err(refused)?;
-    request.is_form = is_form(&message.content_type);
+    request.is_form = role::is_form([message.content_type.as_str()]);
     let body = message.body.as_deref().map_or(Body::TooLong, Body::Whole);
     match standing.roles.decide(client, &request, body) {
         Verdict::NotEnforced | Verdict::Decided(Decision::Allowed) => Ok(()),
         Verdict::Decided(Decision::Refused(refusal)) => Err(refused(refusal)),
         Verdict::Decided(Decision::NeedsBody) => Err(Denied::Role("its body cannot be judged".to_owned())),
-        Verdict::Unknown => Err(Denied::Role(format!(
-            "{} has not learned yet who may do what: look at dockwarden agent status there",
-            standing.host
-        ))),
+        Verdict::Unknown => Err(Denied::Role(role::not_learned(standing.host))),
     }
-}
-
-/// Whether the Engine would read parameters from the body besides the query.
-fn is_form(content_type: &str) -> bool {
-    let lower = content_type.to_ascii_lowercase();
-    lower.contains("application/x-www-form-urlencoded") || lower.contains("multipart/")
 }

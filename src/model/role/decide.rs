@@ -162,6 +162,22 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Whether the Engine would read parameters from a body besides the query, by what it is said to be; said more than once,
+/// one that says so is enough.
+pub fn is_form<'a>(types: impl IntoIterator<Item = &'a str>) -> bool {
+    types.into_iter().any(|said| {
+        let said = said.to_ascii_lowercase();
+        said.contains("application/x-www-form-urlencoded") || said.contains("multipart/")
+    })
+}
+
+/// What a client is told while `host` has not heard of any roles.
+pub fn not_learned(host: &str) -> String {
+    format!(
+        "{host} has not learned yet who may do what: its agent has not reached the server; look at dockwarden agent status there"
+    )
+}
+
 impl Role {
     /// What this role alone says about a request.
     pub fn decide(&self, request: &Request<'_>, body: Body<'_>) -> Decision {

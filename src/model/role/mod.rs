@@ -24,7 +24,7 @@ mod wanted;
 pub use binding::{Binding, BindingKey, StoredRole, parse_selector, selector};
 pub use body::Beyond;
 pub use built_in::{built_in, built_ins};
-pub use decide::{Body, Decision, Refusal, Request, decide};
+pub use decide::{Body, Decision, Refusal, Request, decide, is_form, not_learned};
 pub use digest::{RolesDigest, RolesDigestError};
 pub use in_force::{HostRoles, Published, RolesInForce, Verdict};
 pub use json::{BODY_BYTES_MAX, DEPTH_MAX, Json, JsonError, VALUES_MAX};
