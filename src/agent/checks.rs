@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::daemon::step::DaemonStep;
 use super::desired::Desired;
 use super::observed::{Current, Flaw, Observed};
 use super::records::Purpose;
@@ -74,6 +75,10 @@ pub enum Reason {
     },
     /// dockerd lets clients in without a certificate.
     NotGuarded,
+    /// dockerd does not ask the authorization plugin, and should.
+    NotPlugged,
+    /// It asks it, and should not.
+    StillPlugged,
     /// A dial does not return the certificate in use.
     NotServed {
         /// What should be served.
@@ -103,6 +108,8 @@ impl Reason {
             | Self::ChangeUnderWay
             | Self::FilesDiffer { .. }
             | Self::NotGuarded
+            | Self::NotPlugged
+            | Self::StillPlugged
             | Self::NotServed { .. } => false,
         }
     }
@@ -126,6 +133,8 @@ impl Reason {
             Self::ChangeUnderWay => "ChangeUnderWay",
             Self::FilesDiffer { .. } => "FilesDiffer",
             Self::NotGuarded => "NotGuarded",
+            Self::NotPlugged => "NotPlugged",
+            Self::StillPlugged => "StillPlugged",
             Self::NotServed { .. } => "NotServed",
         }
     }
@@ -170,6 +179,8 @@ impl fmt::Display for Reason {
                 write!(f, "{} {why}", join(&paths))
             }
             Self::NotGuarded => f.write_str("dockerd lets clients in without a certificate"),
+            Self::NotPlugged => f.write_str("dockerd does not ask who was revoked, nor who may do what"),
+            Self::StillPlugged => f.write_str("dockerd is told to ask dockwarden, and should not"),
             Self::NotServed { issued, served } => match served {
                 Ok(serial) => write!(f, "{} is served instead of {}", serial.short(), issued.short()),
                 Err(why) => write!(f, "{} is not served: {why}", issued.short()),
@@ -197,7 +208,7 @@ fn write_changes(f: &mut fmt::Formatter<'_>, new: &[San], gone: &[San]) -> fmt::
 type Check = fn(&Observed, &Desired, Timestamp) -> Option<Reason>;
 
 /// The checks in order. The first reason that wants a certificate is the one that gets it.
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     // Make sure that the host has joined.
     not_enrolled,
     // Make sure that what it joined with is still there.
@@ -221,6 +232,8 @@ const CHECKS: [Check; 15] = [
     // Make sure that it is what clients get.
     not_guarded,
     not_served,
+    // Make sure that it asks whom to let in.
+    plugged,
 ];
 
 /// Every reason to act, in the order of the checks.
@@ -229,6 +242,14 @@ pub fn reasons(observed: &Observed, desired: &Desired, now: Timestamp) -> Vec<Re
         .iter()
         .filter_map(|check| check(observed, desired, now))
         .collect()
+}
+
+fn plugged(observed: &Observed, _: &Desired, now: Timestamp) -> Option<Reason> {
+    let sight = observed.daemon.as_ref()?;
+    match sight.plug_due(now)? {
+        DaemonStep::Unplug(_) => Some(Reason::StillPlugged),
+        _ => Some(Reason::NotPlugged),
+    }
 }
 
 fn not_enrolled(observed: &Observed, _: &Desired, _: Timestamp) -> Option<Reason> {

@@ -76,6 +76,9 @@ pub(super) enum StepError {
     /// dockerd itself says that it would not start.
     #[error("dockerd would not start with this, so it was not restarted: {0}")]
     Invalid(String),
+    /// dockerd cannot be made to ask us.
+    #[error("the authorization plugin: {0}")]
+    Plugin(String),
     /// dockerd, or who starts it.
     #[error("{0}")]
     Dockerd(String),

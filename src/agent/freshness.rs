@@ -1,6 +1,7 @@
 //! The condition `RevocationFresh`: whether this host knows the current revocations.
 
 use super::conditions::{Finding, clock_time, date_and_time, finding, rounded};
+use super::daemon::plug::Plug;
 use super::feed::FeedState;
 use super::lists::{ListsState, ListsView};
 use crate::base::Timestamp;
@@ -10,18 +11,22 @@ use crate::model::{Condition, ConditionKind, ConditionStatus, Mode};
 pub(super) fn freshness(
     feed: Option<&FeedState>,
     lists: Option<&ListsState>,
+    plug: Option<&Plug>,
     mode: Mode,
     now: Timestamp,
 ) -> Condition {
-    let (status, reason, message) = match feed {
-        Some(feed) if lists.is_some() => with_lists(followed(feed, now), lists.map(ListsState::view)),
-        Some(feed) if feed.refuses() => followed(feed, now),
-        Some(feed) => not_enforced(feed, mode),
-        None => finding(
+    let (status, reason, message) = match (feed, plug.and_then(|plug| plug.finding(now))) {
+        (None, _) => finding(
             ConditionStatus::Unknown,
             "NotFollowed",
             "the feed is only followed by a running agent",
         ),
+        (Some(feed), Some((status, reason, message))) => {
+            finding(status, &reason, format!("{message}\n{}", known(feed)))
+        }
+        (Some(feed), None) if lists.is_some() => with_lists(followed(feed, now), lists.map(ListsState::view)),
+        (Some(feed), None) if feed.refuses() => followed(feed, now),
+        (Some(feed), None) => not_enforced(feed, mode),
     };
     Condition {
         kind: ConditionKind::RevocationFresh,
@@ -71,16 +76,20 @@ fn with_lists(followed: Finding, lists: Option<ListsView>) -> Finding {
 
 /// The server is told so, too: nobody is to believe that a revocation has arrived here.
 fn not_enforced(feed: &FeedState, mode: Mode) -> Finding {
-    let view = feed.view();
-    let mut message = format!(
-        "in mode {mode} nothing on this host refuses the {} that are revoked (feed {})",
-        feed.enforced().revoked().len(),
-        view.place.map_or(0, |place| place.number)
+    let message = format!(
+        "in mode {mode} nothing on this host refuses who is revoked; {}",
+        known(feed)
     );
-    if let Some(why) = view.failure {
-        message.push_str(&format!("; nor is the feed followed: {why}"));
-    }
     finding(ConditionStatus::Unknown, "NotEnforced", message)
+}
+
+fn known(feed: &FeedState) -> String {
+    let (view, revoked) = (feed.view(), feed.enforced().revoked().len());
+    let number = view.place.map_or(0, |place| place.number);
+    match view.failure {
+        Some(why) => format!("feed {number}, {revoked} revoked, not followed: {why}"),
+        None => format!("feed {number}, {revoked} revoked"),
+    }
 }
 
 fn followed(feed: &FeedState, now: Timestamp) -> Finding {
@@ -130,7 +139,7 @@ mod tests {
         let state = FeedState::new(Arc::clone(&enforced));
         enforced.begin(RevokedSet::new(), at);
         let condition = |now| {
-            let condition = freshness(Some(&state), None, Mode::Gate, now);
+            let condition = freshness(Some(&state), None, None, Mode::Gate, now);
             (condition.status, condition.reason, condition.message)
         };
         let (status, reason, message) = condition(at + hour / 2);
@@ -152,7 +161,7 @@ mod tests {
         let state = FeedState::new(Arc::new(Enforced::nothing()));
         state.set_refuses(false);
         let at = Timestamp::from_secs(1_800_000_000);
-        let condition = freshness(Some(&state), None, Mode::Files, at);
+        let condition = freshness(Some(&state), None, None, Mode::Files, at);
         assert_eq!(condition.status, ConditionStatus::Unknown);
         assert!(
             condition

@@ -55,6 +55,7 @@ use crate::pki::Serial;
 use crate::sys::{Files, Host, Programs, Versions};
 use crate::wire::{EnrollRequest, Issued, RenewRequest, StatusAnswer};
 use daemon::Dockerd;
+use daemon::plug::Plugin;
 use feed::FeedState;
 use lists::ListsState;
 use observed::Engine;
@@ -120,6 +121,8 @@ pub struct World {
     pub probe: Arc<dyn Probe>,
     /// dockerd, to be told and restarted; `None` in other modes than `daemon`.
     pub dockerd: Option<Arc<dyn Dockerd>>,
+    /// What dockerd asks about every request, where systemd has handed over a socket for it.
+    pub plugin: Option<Arc<dyn Plugin>>,
     /// The hook.
     pub programs: Arc<dyn Programs>,
     /// Time.

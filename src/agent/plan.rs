@@ -201,6 +201,7 @@ impl Plan {
             }
         };
         self.put_in_use(scene, target);
+        self.plug(scene);
     }
 
     fn tidy_up(&mut self, observed: &Observed, because: &[Reason]) {

@@ -22,6 +22,8 @@ use crate::sys::{FileError, Lock};
 
 /// A pass begins at least this often.
 const PASS_EVERY: Duration = Duration::from_secs(30);
+/// A dockerd that is being started is looked at again after so long.
+const LOOK_SOON: Duration = Duration::from_secs(2);
 /// And at most this often.
 const PASS_NOT_BEFORE: Duration = Duration::from_millis(200);
 
@@ -74,6 +76,7 @@ impl Reconciler {
     /// Begins: takes the lock that keeps a second agent out, and removes what a killed one left.
     pub fn begin(world: World) -> Result<Self, FileError> {
         let lock = world.records().open()?;
+        trust(&world);
         Ok(Self {
             lock: Some(lock),
             ..Self::looking(world)
@@ -168,6 +171,7 @@ impl Reconciler {
             todo = plan(&observed, &desired, self.world.clock.now());
         }
         self.recall.note_plan(&todo, self.world.clock.now());
+        self.tell_enforcers(&observed);
         if !todo.because.iter().any(super::checks::Reason::wants_certificate) && failures.is_empty() {
             self.forget_failure();
         }
@@ -186,6 +190,14 @@ impl Reconciler {
         let observed = observe(&self.world, desired, since, &self.setbacks, &self.recall).await;
         self.recall.note_observed(&observed, self.world.clock.now());
         observed
+    }
+
+    /// Whom to trust may have changed, and whether anybody asks.
+    fn tell_enforcers(&self, observed: &Observed) {
+        trust(&self.world);
+        if let Some((sight, feed)) = observed.daemon.as_ref().zip(self.world.feed.as_ref()) {
+            feed.set_refuses(sight.plug.refuses());
+        }
     }
 
     fn names_since(&mut self, desired: &Desired) -> Timestamp {
@@ -236,6 +248,9 @@ impl Reconciler {
                     self.succeeded(step);
                     if let Step::Daemon(DaemonStep::Validate { version }) = step {
                         self.recall.note_validated(*version, observed);
+                    }
+                    if let Step::Daemon(DaemonStep::Plug(_) | DaemonStep::Unplug(_)) = step {
+                        self.recall.note_plug(Ok(()), self.world.clock.now());
                     }
                     done.push(step);
                 }
@@ -291,7 +306,7 @@ impl Reconciler {
         }
     }
 
-    fn next_pass(&self, observed: &Observed, desired: &Desired) -> Timestamp {
+    fn next_pass(&mut self, observed: &Observed, desired: &Desired) -> Timestamp {
         let now = self.world.clock.now();
         let regular = now + PASS_EVERY.mul_f64(self.world.random.between(0.7..1.0));
         let renewal = self
@@ -315,12 +330,23 @@ impl Reconciler {
             self.setbacks.hook_retry_at,
             renewal.map(|point| point.at),
         ];
+        let soon = self.recall.looks_soon(observed).then_some(now + LOOK_SOON);
         let upcoming = wanted
             .into_iter()
             .flatten()
             .chain(settled.into_iter().flatten())
+            .chain(soon)
             .filter(|at| *at > now);
         upcoming.fold(regular, Timestamp::min).max(now + PASS_NOT_BEFORE)
+    }
+}
+
+/// Has the plugin let in whom the certificate in use leads to. One that cannot be read changes nothing.
+fn trust(world: &World) {
+    if let Some(plugin) = &world.plugin
+        && let Ok(pair) = super::execute::current_pair(world)
+    {
+        plugin.trust(&pair);
     }
 }
 

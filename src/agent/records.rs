@@ -169,6 +169,9 @@ pub enum RecordError {
     },
 }
 
+/// The note that somebody has unplugged the plugin by hand.
+const UNPLUGGED: &str = "unplugged.json";
+
 impl Records {
     /// The records in `directory`, which need not exist yet.
     pub fn new(files: Files, directory: impl Into<PathBuf>) -> Self {
@@ -266,6 +269,22 @@ impl Records {
     /// Keeps what is remembered of dockerd.
     pub fn keep_daemon(&self, memory: &DaemonMemory) -> Result<(), FileError> {
         self.write("daemon.json", memory, Access::Private)
+    }
+
+    /// Since when dockerd is not to ask the plugin, because somebody has said so with [`Records::keep_unplugged`].
+    pub fn unplugged(&self) -> Result<Option<Timestamp>, FileError> {
+        undamaged(self.read(UNPLUGGED))
+    }
+
+    /// Notes that dockerd is not to ask the plugin. Beside a running agent, which heeds it.
+    pub fn keep_unplugged(&self, since: Timestamp) -> Result<(), FileError> {
+        self.files.service_directory(&self.directory)?;
+        self.write(UNPLUGGED, &since, Access::Private)
+    }
+
+    /// Forgets that.
+    pub fn forget_unplugged(&self) -> Result<(), FileError> {
+        self.files.remove(&self.directory.join(UNPLUGGED))
     }
 
     /// The files of others as they were before we changed them.

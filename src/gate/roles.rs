@@ -236,11 +236,7 @@ mod tests {
                 headers.append(CONTENT_TYPE, HeaderValue::from_static(text));
             });
             let found = super::types(&headers);
-            assert_eq!(
-                role::is_form(found.iter().map(String::as_str)),
-                form,
-                "{types:?}"
-            );
+            assert_eq!(role::is_form(found.iter().map(String::as_str)), form, "{types:?}");
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::pki::chain::{Purpose, VerifiedPeer};
 use crate::pki::tls::RevocationCheck;
 use crate::pki::{RevokedSet, Serial};
 
+/// The parameter of a request to `/_ping` by which an agent finds out whether dockerd asks its authorization plugin.
+pub const CANARY: &str = "dockwarden";
+
 /// A follower hears something every ten seconds.
 const FOLLOWER_SILENCE_MAX: Duration = Duration::from_secs(60);
 

@@ -15,7 +15,7 @@ mod serving;
 mod token;
 
 pub use certificate::{Certificate, CertificateFilter, CertificateStatus, IssuerKind};
-pub use enforced::{Enforced, key_of, kind_of};
+pub use enforced::{CANARY, Enforced, key_of, kind_of};
 pub use identity::{Identity, IdentityKind, Labels, LabelsError, NameRules, Permission};
 pub use profile::{Profile, ProfileError};
 pub use reconcile::{Condition, ConditionKind, ConditionStatus, HostReport, Mode, SeenCertificate};

@@ -6,6 +6,7 @@ mod agent_daemon;
 mod agent_daemon_chaos;
 mod agent_daemon_crashes;
 mod agent_daemon_failures;
+mod agent_daemon_plugin;
 mod agent_feed;
 mod agent_life;
 mod agent_lists;

@@ -30,6 +30,8 @@ pub struct RawDaemon {
     pub idle_timeout: Option<Span>,
     /// How long a restart may take.
     pub restart_timeout: Option<Span>,
+    /// Whether dockerd asks the authorization plugin; absent: where systemd keeps a socket for it.
+    pub authz: Option<bool>,
 }
 
 /// Why the table cannot be used.
@@ -57,6 +59,8 @@ pub struct DaemonConfig {
     pub idle_timeout: Duration,
     /// How long a restart may take.
     pub restart_timeout: Duration,
+    /// Whether dockerd asks the authorization plugin; `None`: where systemd keeps a socket for it.
+    pub authz: Option<bool>,
 }
 
 impl RawDaemon {
@@ -75,6 +79,7 @@ impl RawDaemon {
             restart_command: self.restart_command.map(words).transpose()?,
             idle_timeout,
             restart_timeout,
+            authz: self.authz,
         })
     }
 }

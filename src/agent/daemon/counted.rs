@@ -64,6 +64,10 @@ impl Dockerd for Counted {
         self.inner.ping().await
     }
 
+    async fn canary(&self, word: &str) -> Result<(), String> {
+        self.inner.canary(word).await
+    }
+
     async fn busy(&self, facts: &DaemonFacts) -> Vec<String> {
         self.inner.busy(facts).await
     }
@@ -110,6 +114,10 @@ mod tests {
         }
 
         async fn ping(&self) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn canary(&self, _: &str) -> Result<(), String> {
             Ok(())
         }
 

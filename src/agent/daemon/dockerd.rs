@@ -45,6 +45,9 @@ pub trait Dockerd: Send + Sync + 'static {
     /// Whether it answers on its unix socket. Only asked of one that runs.
     async fn ping(&self) -> Result<(), String>;
 
+    /// Has it answer a request that holds this word and changes nothing. Only asked of one that runs.
+    async fn canary(&self, word: &str) -> Result<(), String>;
+
     /// What a restart would cut off, in words: pulls and builds.
     async fn busy(&self, facts: &DaemonFacts) -> Vec<String>;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::facts::EngineFacts;
+use crate::model::CANARY;
 
 /// How long one question may take: `GET /info` asks the storage driver, which may be slow.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,11 +26,17 @@ const TEXT_CHARS_MAX: usize = 256;
 /// The first API that can tell of the build cache alone; an older one would walk every image and volume.
 const BUILD_CACHE_API: (u32, u32) = (1, 42);
 
+/// What is said of an engine that was not asked.
+const NOT_ASKED: &str = "dockerd was not asked";
+
 /// Docker behind a socket.
 #[async_trait]
 pub trait Engines: Send + Sync + 'static {
     /// Whether it answers `GET /_ping`; else why not.
     async fn ping(&self, socket: &Path) -> Result<(), String>;
+
+    /// Whether it answers `GET /_ping` with this parameter, which means nothing to it; else why not.
+    async fn canary(&self, socket: &Path, word: &str) -> Result<(), String>;
 
     /// What it says of itself.
     async fn facts(&self, socket: &Path) -> EngineFacts;
@@ -50,10 +57,49 @@ pub trait Engines: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealEngines;
 
+/// Nobody is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NotAsked;
+
+#[async_trait]
+impl Engines for NotAsked {
+    async fn ping(&self, _: &Path) -> Result<(), String> {
+        Err(NOT_ASKED.to_owned())
+    }
+
+    async fn canary(&self, _: &Path, _: &str) -> Result<(), String> {
+        Err(NOT_ASKED.to_owned())
+    }
+
+    async fn facts(&self, _: &Path) -> EngineFacts {
+        EngineFacts {
+            error: Some(NOT_ASKED.to_owned()),
+            ..EngineFacts::default()
+        }
+    }
+
+    async fn build_cache_in_use(&self, _: &Path) -> Option<usize> {
+        None
+    }
+
+    async fn data_root(&self, _: &Path) -> Option<PathBuf> {
+        None
+    }
+
+    async fn peer(&self, _: &Path) -> Option<u32> {
+        None
+    }
+}
+
 #[async_trait]
 impl Engines for RealEngines {
     async fn ping(&self, socket: &Path) -> Result<(), String> {
         get(socket, "/_ping", ASK_TIMEOUT).await.map(drop)
+    }
+
+    async fn canary(&self, socket: &Path, word: &str) -> Result<(), String> {
+        let target = format!("/_ping?{CANARY}={word}");
+        get(socket, &target, ASK_TIMEOUT).await.map(drop)
     }
 
     async fn facts(&self, socket: &Path) -> EngineFacts {
@@ -97,6 +143,10 @@ async fn gather(socket: &Path) -> Result<EngineFacts, String> {
         live_restore: Some(info.live_restore),
         swarm: Some(info.swarm.is_some_and(|swarm| is_in_swarm(&swarm.state))),
         running: containers.iter().map(|container| shown(&container.id)).collect(),
+        plugins: info
+            .plugins
+            .map(|plugins| plugins.authorization.unwrap_or_default())
+            .unwrap_or_default(),
         error: None,
     })
 }
@@ -115,8 +165,16 @@ struct Info {
     live_restore: bool,
     #[serde(rename = "Swarm")]
     swarm: Option<Swarm>,
+    #[serde(rename = "Plugins")]
+    plugins: Option<Plugins>,
     #[serde(rename = "DockerRootDir")]
     data_root: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Plugins {
+    #[serde(rename = "Authorization")]
+    authorization: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -167,21 +225,33 @@ async fn ask<T: DeserializeOwned>(socket: &Path, target: &str) -> Result<T, Stri
     serde_json::from_slice(&body).map_err(|error| format!("its answer to GET {target} is odd: {error}"))
 }
 
+/// One `POST` without a body, as dockerd sends to plugins.
+pub(in crate::agent) async fn post(socket: &Path, target: &str, limit: Duration) -> Result<Bytes, String> {
+    ask_once(socket, Method::POST, target, limit).await
+}
+
 /// One `GET` over a connection of its own, within `limit`; an answer that is no success is an error.
 pub(in crate::agent) async fn get(socket: &Path, target: &str, limit: Duration) -> Result<Bytes, String> {
-    match tokio::time::timeout(limit, exchange(socket, target)).await {
+    ask_once(socket, Method::GET, target, limit).await
+}
+
+async fn ask_once(socket: &Path, method: Method, target: &str, limit: Duration) -> Result<Bytes, String> {
+    let shown = target.split('?').next().unwrap_or_default();
+    let named = format!("{method} {shown}");
+    match tokio::time::timeout(limit, exchange(socket, method, target)).await {
         Ok(Ok((status, body))) if status.is_success() => Ok(body),
-        Ok(Ok((status, _))) => Err(format!("it answers GET {target} with {status}")),
+        Ok(Ok((status, _))) => Err(format!("it answers {named} with {status}")),
         Ok(Err(why)) => Err(why),
-        Err(_) => Err(format!("no answer to GET {target} within {} s", limit.as_secs())),
+        Err(_) => Err(format!("no answer to {named} within {} s", limit.as_secs())),
     }
 }
 
-async fn exchange(socket: &Path, target: &str) -> Result<(StatusCode, Bytes), String> {
+async fn exchange(socket: &Path, method: Method, target: &str) -> Result<(StatusCode, Bytes), String> {
     let stream = UnixStream::connect(socket).await.map_err(|e| e.to_string())?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(|e| e.to_string())?;
-    let request = http::Request::get(target).header(http::header::HOST, "docker");
+    let request = http::Request::builder().method(method).uri(target);
+    let request = request.header(http::header::HOST, "docker");
     let request = request.body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
     let ask = async {
         let response = sender.send_request(request).await.map_err(|e| e.to_string())?;

@@ -12,6 +12,7 @@ use super::change::Change;
 use super::dockerd::{Dockerd, Restart};
 use super::facts::{DaemonFacts, DaemonState, Layout};
 use super::originals;
+use super::plug::act;
 use super::step::DaemonStep;
 use crate::agent::World;
 use crate::agent::execute::{StepError, current_pair};
@@ -55,6 +56,8 @@ pub(in crate::agent) async fn execute(world: &World, step: &DaemonStep) -> Resul
         DaemonStep::Restart => restart(world).await,
         DaemonStep::Verify { address } => verify(world, *address).await,
         DaemonStep::Commit => commit(world),
+        DaemonStep::Plug(changes) => act::plug(world, changes).await,
+        DaemonStep::Unplug(changes) => act::unplug(world, changes).await,
         DaemonStep::BeginReturn { why } => begin_return(world, why).await,
         DaemonStep::Restore(change) => restore(world, change).await,
         DaemonStep::RestartBack => restart_back(world).await,

@@ -176,6 +176,8 @@ pub struct EngineFacts {
     pub live_restore: Option<bool>,
     /// Whether it is part of a swarm: live-restore is impossible then.
     pub swarm: Option<bool>,
+    /// The authorization plugins that it was started with. Not those of a reload: it does not say those.
+    pub plugins: Vec<String>,
     /// Ids of the running containers.
     pub running: Vec<String>,
     /// Why it did not answer.

@@ -11,6 +11,8 @@ use super::change::{Bytes, Change};
 use super::dockerd::{Dockerd, Restart};
 use super::facts::DaemonState;
 use super::originals::{self, Original};
+use super::plug::SPEC;
+use super::plug::act;
 use crate::agent::World;
 use crate::agent::execute::StepError;
 use crate::sys::FileError;
@@ -59,6 +61,20 @@ impl From<StepError> for LeavingError {
 /// Whether this host has files of others that we changed.
 pub fn is_needed(world: &World) -> Result<bool, FileError> {
     Ok(!world.records().originals()?.files.is_empty())
+}
+
+/// Has dockerd ask the authorization plugin no more, by a reload; one that does not run will not ask when it is started.
+/// False when its configuration did not say so. Needs no lock, and nothing of dockerd's API.
+///
+/// # Errors
+/// [`LeavingError`].
+pub async fn unplug(world: &World, dockerd: &dyn Dockerd) -> Result<bool, LeavingError> {
+    Ok(act::withdraw(world, dockerd).await?)
+}
+
+/// Whether an agent in mode `daemon` has told dockerd here where the plugin is.
+pub fn was_plugged(world: &World) -> Result<bool, FileError> {
+    Ok(world.records().originals()?.of(Path::new(SPEC)).is_some())
 }
 
 /// What would be done. Changes nothing.
@@ -130,6 +146,8 @@ fn released(original: &Original, current: Option<&Bytes>) -> Release {
 
 /// Does it. Containers outlive the restart where they would have outlived one before.
 pub async fn leave(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> Result<(), LeavingError> {
+    // While there still is somebody who answers.
+    unplug(world, dockerd).await?;
     for (at, change) in leaving.changes.iter().enumerate() {
         let step = match leaving.restarts {
             true => keeping_containers(change),

@@ -18,6 +18,7 @@ mod mending;
 pub(super) mod observe;
 pub(super) mod originals;
 pub(super) mod plan;
+pub mod plug;
 mod real;
 pub mod sight;
 pub mod step;

@@ -9,6 +9,7 @@ use super::change::Change;
 use super::dockerd::Dockerd;
 use super::facts::{DaemonFacts, DaemonState};
 use super::plan::Waits;
+use super::plug::{self, PlugFailure};
 use super::sight::DaemonSight;
 use crate::agent::World;
 use crate::agent::desired::Desired;
@@ -23,12 +24,17 @@ use crate::sys::FileError;
 /// certificate only when it starts, and writes a line to its log for every dial.
 const DIAL_AGAIN: Duration = Duration::from_secs(600);
 
+/// So many passes in a row find a dockerd that does not run before it is looked at less often.
+const LOOKS_SOON: u32 = 15;
+
 /// What a run of the agent remembers from pass to pass, and only for its own comfort.
 #[derive(Clone, Debug, Default)]
 pub struct Recall {
     dialled: Option<Dialled>,
     validated: Option<Validated>,
     busy_since: Option<Timestamp>,
+    unplugged: Option<PlugFailure>,
+    down: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +68,24 @@ impl Recall {
             Some(_) => self.dialled.take(),
             None => None,
         };
+    }
+
+    /// Takes note that dockerd could not be made to ask the plugin, or that it asks.
+    pub fn note_plug(&mut self, outcome: Result<(), String>, now: Timestamp) {
+        let before = self.unplugged.take();
+        self.unplugged = outcome.err().map(|why| PlugFailure {
+            why,
+            at: now,
+            count: before.map_or(0, |before| before.count).saturating_add(1),
+        });
+    }
+
+    /// Whether dockerd does not run yet and may any moment: it is started after this agent when the machine boots. Not for
+    /// ever, because somebody may have stopped it.
+    pub fn looks_soon(&mut self, observed: &Observed) -> bool {
+        let down = observed.daemon.as_ref().is_some_and(|sight| !sight.runs());
+        self.down = if down { self.down.saturating_add(1) } else { 0 };
+        (1..=LOOKS_SOON).contains(&self.down)
     }
 
     /// Takes note of what a plan waits for.
@@ -125,7 +149,9 @@ pub async fn observe(
         directory: world.versions().current_directory(),
     };
     let arrangement = arrange(&facts, &wanted);
+    let plug = plug::look(world, dockerd, &facts, &arrangement, recall.unplugged.clone()).await?;
     let sight = DaemonSight {
+        plug,
         keeping: keeping(&facts, &arrangement),
         validated: recall.validated(&arrangement),
         busy: if runs {

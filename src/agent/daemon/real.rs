@@ -14,6 +14,7 @@ use super::known_keys;
 use super::look::Look;
 use crate::base::Timestamp;
 use crate::sys::process::Signal;
+use crate::sys::systemd;
 use crate::sys::units::Order;
 use crate::sys::{CommandLine, Ending, Files, Processes, Programs, Services, UnitId, Units};
 
@@ -101,6 +102,8 @@ impl Dockerd for RealDockerd {
         if how == Restart::Running && facts.state == DaemonState::Stopped {
             return Err("dockerd was stopped meanwhile, and is not ours to start".to_owned());
         }
+        // It is started after this agent: our own start must not hold it back.
+        systemd::ready();
         if let Some(unit) = unit_of(&facts.layout) {
             // A start too many within a minute would leave it down. A unit that never failed has nothing to forget.
             let _ = self.units.order(Order::ResetFailed, &unit, ORDER_TIMEOUT).await;
@@ -123,6 +126,10 @@ impl Dockerd for RealDockerd {
 
     async fn ping(&self) -> Result<(), String> {
         self.engines.ping(&self.docker_socket).await
+    }
+
+    async fn canary(&self, word: &str) -> Result<(), String> {
+        self.engines.canary(&self.docker_socket, word).await
     }
 
     async fn busy(&self, facts: &DaemonFacts) -> Vec<String> {

@@ -9,6 +9,7 @@ use super::arrangement::{Arrangement, Refusal, exec_start};
 use super::attempt::{Attempt, DaemonMemory, ProcessId, Stage, WOULD_NOT_START};
 use super::change::{Bytes, Change};
 use super::facts::{DaemonFacts, DaemonState, Layout, UnitFile};
+use super::plug::Plug;
 use crate::agent::desired::DaemonDesired;
 use crate::agent::observed::Observed;
 use crate::agent::step::Served;
@@ -26,6 +27,8 @@ pub struct DaemonSight {
     pub arrangement: Result<Arrangement, Refusal>,
     /// The same changes with live-restore turned on; `None` when it is on, or cannot be.
     pub keeping: Option<Vec<Change>>,
+    /// Whether it asks the authorization plugin, and should.
+    pub plug: Plug,
     /// What is remembered.
     pub memory: DaemonMemory,
     /// Pulls and builds under way.

@@ -47,6 +47,10 @@ pub enum DaemonStep {
     },
     /// It serves: forget how it was before.
     Commit,
+    /// Have dockerd ask the authorization plugin, without a restart, and see that it does.
+    Plug(Vec<Change>),
+    /// Have dockerd ask it no more, without a restart.
+    Unplug(Vec<Change>),
     /// Note that the change is taken back.
     BeginReturn {
         /// Why.
@@ -105,6 +109,14 @@ impl fmt::Display for DaemonStep {
                 address.port()
             ),
             Self::Commit => f.write_str("note that it is served"),
+            Self::Plug(changes) => {
+                write_changes(f, changes)?;
+                f.write_str("have dockerd ask dockwarden about every request, without a restart, and see that it does")
+            }
+            Self::Unplug(changes) => {
+                write_changes(f, changes)?;
+                f.write_str("have dockerd ask dockwarden no more, without a restart")
+            }
             Self::BeginReturn { why } => write!(f, "go back to how it was, because {why}"),
             Self::Restore(change) => write!(f, "put {} back", change.path.display()),
             Self::RestartBack => f.write_str("restart dockerd as it was before"),
@@ -121,10 +133,15 @@ impl DaemonStep {
     pub fn changes(&self) -> &[Change] {
         match self {
             Self::Change(change) | Self::Restore(change) => std::slice::from_ref(change),
-            Self::Mend(changes) => changes,
+            Self::Mend(changes) | Self::Plug(changes) | Self::Unplug(changes) => changes,
             _ => &[],
         }
     }
+}
+
+/// `change a, write b, `.
+fn write_changes(f: &mut fmt::Formatter<'_>, changes: &[Change]) -> fmt::Result {
+    changes.iter().try_for_each(|change| write!(f, "{change}, "))
 }
 
 fn files(count: usize) -> String {

@@ -100,6 +100,10 @@ impl Reconciler {
     /// What is under way is taken back, or tried again; what could not be begun is tried again later.
     fn note_daemon_failure(&mut self, step: &DaemonStep, error: &StepError) {
         tracing::warn!("could not {step}: {error}");
+        if let DaemonStep::Plug(_) | DaemonStep::Unplug(_) = step {
+            self.recall
+                .note_plug(Err(error.to_string()), self.world.clock.now());
+        }
         self.setbacks.disk_failure = match error {
             StepError::File(error) => Some(error.to_string()),
             _ => None,
@@ -220,6 +224,7 @@ fn word(error: &StepError) -> &'static str {
         StepError::Refused(_) => "Refused",
         StepError::Invalid(_) => "WouldNotStart",
         StepError::Dockerd(_) => "DockerdFailed",
+        StepError::Plugin(_) => "NotPlugged",
         StepError::ChangedMeanwhile(_) => "ChangedMeanwhile",
         StepError::Server(error) => server_word(error),
     }

@@ -25,7 +25,8 @@ impl Reconciler {
         let before = std::mem::take(&mut self.conditions);
         self.conditions = conditions(observed, desired, plan, now, &before);
         let (feed, lists) = (self.world.feed.as_deref(), self.world.lists.as_deref());
-        let freshness = freshness(feed, lists, desired.mode, now);
+        let plug = observed.daemon.as_ref().map(|sight| &sight.plug);
+        let freshness = freshness(feed, lists, plug, desired.mode, now);
         self.conditions.push(freshness.after(&before));
         let pair = observed.pair();
         let renewal = observed.memory.renewal.as_ref();

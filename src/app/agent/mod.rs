@@ -7,6 +7,8 @@ mod learn;
 mod lists;
 mod metrics;
 mod plan;
+mod plugging;
+mod plugin;
 mod run;
 pub(super) mod settings;
 mod status;
@@ -27,6 +29,10 @@ pub enum Command {
     Plan(plan::Arguments),
     /// Do what `plan` shows, once, in the foreground. For hosts without a running agent.
     Apply(apply::Arguments),
+    /// Have dockerd ask dockwarden no more, at once: for when nobody answers it. Revoked clients get in then.
+    Unplug(plugging::Arguments),
+    /// Take back `unplug`.
+    Plug(plugging::Arguments),
     /// Remove this host's certificate, key and everything the agent remembers.
     Uninstall(uninstall::Arguments),
 }
@@ -38,6 +44,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(arguments) => status::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Apply(arguments) => apply::run(&arguments),
+        Command::Unplug(arguments) => plugging::unplug(&arguments),
+        Command::Plug(arguments) => plugging::plug(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
     }
 }

@@ -27,9 +27,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.settings.warn();
     let config = arguments.settings.load()?;
-    let world = arguments
+    let mut world = arguments
         .settings
         .world(config.clone(), None, Arc::new(RealProbe));
+    world.plugin = super::plugin::elsewhere();
     let preview = super::block_on(Reconciler::looking(world).preview())?;
     print!("{}", text(&preview));
     if arguments.diff {

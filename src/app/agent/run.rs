@@ -1,11 +1,11 @@
 //! `dockwarden agent run`: controller and follower on threads of their own, the gate on two workers, systemd told about both.
 
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::follower::{self, RunningFollower};
 use super::front::{GateFront, Place};
 use super::learn;
+use super::plugging;
+use super::plugin::{self, AuthzPlugin, Handed};
 use super::settings::Settings;
 use crate::agent::feed::{self, Cut, FeedState, NothingOpen};
 use crate::agent::metrics::Metrics;
@@ -25,6 +27,9 @@ use crate::sys::systemd;
 
 /// A controller that has not finished a pass for this long, beside what a hook may take, is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(180);
+
+/// The longest that a dockerd that is started after this agent waits for a first certificate.
+const READY_AFTER: Duration = Duration::from_secs(5);
 
 /// Arguments of `agent run`.
 #[derive(Debug, Args)]
@@ -69,10 +74,13 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     let state = follower::state(&config);
     let learning = learn::begin(&config)?;
     let learner = learning.as_ref().map(|learning| learning.learner());
+    let handed = Handed::take()?;
+    let plugin = plugin::around(handed.authz, &state)?;
     let gate = match config.mode {
-        Mode::Gate => Some(Arc::new(
-            make_gate(&config, &state, &shutdown)?.with_learner(learner),
-        )),
+        Mode::Gate => {
+            let gate = make_gate(&config, handed.ports, &state, &shutdown);
+            Some(Arc::new(gate.with_learner(learner)))
+        }
         Mode::Daemon | Mode::Files => None,
     };
     let front = gate.clone().map(|gate| gate as Arc<dyn Front>);
@@ -88,6 +96,10 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     world.dockerd = world.dockerd.map(|dockerd| metrics.counting(dockerd));
     world.feed = Some(Arc::clone(&state));
     world.lists = (world.config.mode == Mode::Files).then(Arc::default);
+    world.plugin = plugin.as_ref().map(|plugin| plugin.seen());
+    if let Some(plugin) = &plugin {
+        plugin.bridge(&world.records(), &shutdown).await?;
+    }
     let reconciler = Reconciler::begin(world)?;
     if let Some(learning) = &learning {
         tokio::spawn(Arc::clone(learning).keep(shutdown.clone()));
@@ -97,6 +109,7 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     let follower = start_follower(&reconciler, Arc::clone(&state), cut, ended.clone(), &metrics)?;
     let keeper = start_keeper(&reconciler, state, ended.clone(), &metrics)?;
     let (keeper_thread, keeper_ended) = keeper.map(|k| (k.thread, k.ended)).unzip();
+    answer_dockerd(&reconciler, plugin.as_ref(), &shutdown).await?;
     let heartbeat = Arc::new(AtomicI64::new(SystemClock.now().as_millis()));
     let controller = start_controller(reconciler, ended, Arc::clone(&heartbeat), metrics)?;
     let outcome = tokio::select! {
@@ -160,29 +173,59 @@ async fn over(ended: Option<oneshot::Receiver<()>>) {
     }
 }
 
-fn make_gate(config: &Config, state: &FeedState, shutdown: &CancellationToken) -> anyhow::Result<GateFront> {
-    let mut sockets = Vec::new();
-    let mut given = listenfd::ListenFd::from_env();
-    for index in 0..given.len() {
-        let socket = given
-            .take_tcp_listener(index)
-            .context("systemd handed over something that is no TCP socket")?;
-        sockets.extend(socket);
+/// What was kept is enforced by now: dockerd may ask. In other modes than `daemon` it is told not to.
+async fn answer_dockerd(
+    reconciler: &Reconciler,
+    plugin: Option<&AuthzPlugin>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    if let Some(plugin) = plugin {
+        plugin.serve(shutdown)?;
     }
+    match reconciler.world().config.mode {
+        Mode::Daemon => ready_soon(reconciler),
+        Mode::Gate | Mode::Files => plugging::leave_behind(reconciler.world()).await,
+    }
+    Ok(())
+}
+
+/// dockerd is started after this agent, and must not wait for a server: a host that has joined is ready as soon as the
+/// plugin answers from what was kept, one that has not after a moment, or before it restarts dockerd.
+fn ready_soon(reconciler: &Reconciler) {
+    if reconciler
+        .world()
+        .versions()
+        .current()
+        .is_ok_and(|version| version.is_some())
+    {
+        return systemd::ready();
+    }
+    tokio::spawn(async {
+        tokio::time::sleep(READY_AFTER).await;
+        systemd::ready();
+    });
+}
+
+fn make_gate(
+    config: &Config,
+    sockets: Vec<TcpListener>,
+    state: &FeedState,
+    shutdown: &CancellationToken,
+) -> GateFront {
     let place = match sockets.is_empty() {
         true => Place::Address(config.listen),
         false => Place::Sockets(sockets),
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let runtime = tokio::runtime::Handle::current();
-    Ok(GateFront::new(
+    GateFront::new(
         runtime,
         place,
         config.docker_socket.clone(),
         state,
         clock,
         shutdown.clone(),
-    ))
+    )
 }
 
 struct RunningController {

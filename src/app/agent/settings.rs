@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::agent::config::CONFIG_PATH;
-use crate::agent::daemon::engine::{Engines, RealEngines};
+use crate::agent::daemon::engine::{Engines, NotAsked, RealEngines};
 use crate::agent::daemon::look::{KnownProgram, RealLook, Sought};
 use crate::agent::daemon::{Dockerd, RealDockerd};
 use crate::agent::{Config, Front, Probe, RawConfig, RemoteServer, TokenSource, World, token};
@@ -166,6 +166,7 @@ impl Settings {
             host: Arc::new(RealHost),
             probe,
             dockerd: config.daemon.is_some().then(|| dockerd(&config)),
+            plugin: None,
             programs: Arc::new(RealPrograms),
             clock,
             random: Arc::new(SystemRandom),
@@ -176,6 +177,15 @@ impl Settings {
 
 /// dockerd on this machine.
 pub fn dockerd(config: &Config) -> Arc<dyn Dockerd> {
+    real_dockerd(config, Arc::new(RealEngines))
+}
+
+/// The same without a question to its API, which somebody who does not answer may hold up.
+pub fn dockerd_unasked(config: &Config) -> Arc<dyn Dockerd> {
+    real_dockerd(config, Arc::new(NotAsked))
+}
+
+fn real_dockerd(config: &Config, asked: Arc<dyn Engines>) -> Arc<dyn Dockerd> {
     let restart = config
         .daemon
         .as_ref()
@@ -195,7 +205,7 @@ pub fn dockerd(config: &Config) -> Arc<dyn Dockerd> {
         units: Arc::clone(&units),
         services: Arc::clone(&services),
         programs: Arc::clone(&programs),
-        engines: Arc::clone(&engines),
+        engines: asked,
         known: KnownProgram::default(),
     };
     Arc::new(RealDockerd {

@@ -47,7 +47,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let lock = match records.open() {
         Ok(lock) => lock,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-            bail!("an agent is running here: stop it first (systemctl disable --now dockwarden-agent)");
+            bail!(
+                "an agent is running here: stop it first (systemctl disable --now dockwarden-agent.service dockwarden-authz.socket; where dockerd asks the plugin, dockwarden agent unplug comes before that)"
+            );
         }
         Err(error) => return Err(error.into()),
     };

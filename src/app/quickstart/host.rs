@@ -105,6 +105,7 @@ pub async fn start(
         front: Some(Arc::clone(&gate) as Arc<dyn Front>),
         feed: Some(Arc::clone(&state)),
         lists: None,
+        plugin: None,
         token: token(world, data, admin).await?,
         host: Arc::new(RealHost),
         probe: Arc::new(RealProbe),

@@ -1,9 +1,10 @@
 //! The plugin's socket: HTTP/1.1 as dockerd speaks it to plugins (`Host` may be empty, connections are kept), with
 //! bounds on everything. What it cannot answer it answers with 500 and `Err`, which dockerd takes for a refusal.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -21,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::decide::{Answer, Standing, decide, decide_answer};
-use super::message::MESSAGE_BYTES_MAX;
+use super::message::{Client, MESSAGE_BYTES_MAX, Message};
 use crate::base::Clock;
-use crate::model::Enforced;
 use crate::model::role::RolesInForce;
+use crate::model::{CANARY, Enforced};
 use crate::pki::chain::Anchors;
 
 /// Connections of dockerd at a time. One more waits in the kernel's backlog.
@@ -35,6 +36,11 @@ const READ_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// How long a message may take to come. dockerd itself waits for ever.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Canaries that are remembered, and how long one may be.
+const CANARIES_MAX: usize = 16;
+const CANARY_CHARS_MAX: usize = 64;
+/// The longest message of dockerd's that may be about one: it has few headers, no certificate and no body.
+const CANARY_MESSAGE_BYTES_MAX: usize = 2048;
 /// After an error of the socket: it may be that there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How dockerd calls its messages.
@@ -59,6 +65,7 @@ pub struct Plugin {
     bytes: Semaphore,
     asked: AtomicU64,
     refused: AtomicU64,
+    canaries: Mutex<VecDeque<String>>,
 }
 
 impl Plugin {
@@ -78,6 +85,7 @@ impl Plugin {
             bytes: Semaphore::new(READ_BYTES_MAX),
             asked: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            canaries: Mutex::default(),
         }
     }
 
@@ -94,6 +102,21 @@ impl Plugin {
     /// How many of them were refused.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether dockerd has asked about a canary with this word lately: a `GET /_ping?dockwarden=WORD` of a local user.
+    pub fn saw(&self, word: &str) -> bool {
+        let seen = self.canaries.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().any(|canary| canary == word)
+    }
+
+    fn note_canary(&self, bytes: &[u8]) {
+        let Some(word) = canary(bytes) else { return };
+        let mut seen = self.canaries.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= CANARIES_MAX {
+            seen.pop_front();
+        }
+        seen.push_back(word);
     }
 
     /// Answers on `listener` until `shutdown`, then ends what is open.
@@ -194,6 +217,9 @@ impl Plugin {
             now: self.clock.now(),
         };
         let answer = decide(&bytes, &standing);
+        if answer.allow {
+            self.note_canary(&bytes);
+        }
         self.asked.fetch_add(1, Ordering::Relaxed);
         if !answer.allow {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -202,6 +228,20 @@ impl Plugin {
         let text = serde_json::to_string(&answer).expect("a switch and a text are JSON");
         said(StatusCode::OK, text)
     }
+}
+
+/// The word of a canary, if that is what dockerd asks about. Who has a certificate has no canaries.
+fn canary(bytes: &[u8]) -> Option<String> {
+    let start = format!("/_ping?{CANARY}=");
+    let short = bytes.len() <= CANARY_MESSAGE_BYTES_MAX;
+    let holds = short
+        && bytes
+            .windows(start.len())
+            .any(|window| window == start.as_bytes());
+    let message = holds.then(|| Message::parse(bytes).ok()).flatten()?;
+    let word = message.target.strip_prefix(&start)?;
+    let fine = matches!(message.client, Client::Local) && word.len() <= CANARY_CHARS_MAX;
+    fine.then(|| word.to_owned())
 }
 
 fn said(status: StatusCode, text: String) -> Response<Full<Bytes>> {

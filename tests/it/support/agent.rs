@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dockwarden::agent::daemon::Dockerd;
+use dockwarden::agent::daemon::plug::Plugin;
 use dockwarden::agent::observed::Engine;
 use dockwarden::agent::step::Served;
 use dockwarden::agent::{Config, Front, Pair, Probe, Reconciler, Server, TokenSource, Verdict, World};
@@ -336,6 +337,8 @@ pub struct Bench {
     pub dockerd: Option<SimDockerd>,
     pub toml: String,
     pub has_token: bool,
+    /// systemd keeps a socket for the authorization plugin.
+    pub has_plugin_socket: bool,
 }
 
 impl Bench {
@@ -357,6 +360,7 @@ impl Bench {
             dockerd: None,
             toml: "server = 'https://ca:8443'\n".into(),
             has_token: true,
+            has_plugin_socket: false,
         }
     }
 
@@ -443,11 +447,17 @@ impl Bench {
                 .dockerd
                 .clone()
                 .map(|dockerd| Arc::new(dockerd) as Arc<dyn Dockerd>),
+            plugin: self.plugin(),
             programs: self.programs.clone(),
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SeededRandom::new(5)),
             config,
         })
+    }
+
+    fn plugin(&self) -> Option<Arc<dyn Plugin>> {
+        let dockerd = self.dockerd.clone().filter(|_| self.has_plugin_socket)?;
+        Some(Arc::new(FakePlugin(dockerd)))
     }
 
     /// Passes, each at the time the one before asked for, until one is good; at most `limit`.
@@ -502,5 +512,28 @@ impl Bench {
         let verdict = self.converge(&mut agent, passes).await;
         assert!(verdict.is_good(), "{verdict:?}");
         (agent, self.serial())
+    }
+}
+
+/// The plugin of a host: dockerd asks it, when it is told to.
+struct FakePlugin(SimDockerd);
+
+#[async_trait]
+impl Plugin for FakePlugin {
+    fn socket(&self) -> &Path {
+        Path::new("/run/dockwarden/authz.sock")
+    }
+
+    fn trust(&self, _: &Pair) {}
+
+    fn was_asked(&self, word: &str) -> Option<bool> {
+        Some(self.0.was_asked(word))
+    }
+
+    async fn answers(&self) -> Result<(), String> {
+        match self.0.plugin_answers() {
+            true => Ok(()),
+            false => Err("no answer to POST /Plugin.Activate within 5 s".into()),
+        }
     }
 }

@@ -88,6 +88,13 @@ struct State {
     version: &'static str,
     dials: usize,
     validations: usize,
+    /// Those that it asks now.
+    plugins: Vec<String>,
+    plugins_at_start: Vec<String>,
+    reloads: usize,
+    /// What was asked about at our plugin, and whether that one answers.
+    asked: Vec<String>,
+    plugin_is_dead: bool,
 }
 
 /// The host. Clones share it.
@@ -118,6 +125,11 @@ impl SimDockerd {
             version: "28.5.2",
             dials: 0,
             validations: 0,
+            plugins: Vec::new(),
+            plugins_at_start: Vec::new(),
+            reloads: 0,
+            asked: Vec::new(),
+            plugin_is_dead: false,
         };
         let sim = Self {
             disk,
@@ -152,6 +164,28 @@ impl SimDockerd {
 
     pub fn dials(&self) -> usize {
         self.state().dials
+    }
+
+    pub fn reloads(&self) -> usize {
+        self.state().reloads
+    }
+
+    /// The plugins that it asks.
+    pub fn plugins(&self) -> Vec<String> {
+        self.state().plugins.clone()
+    }
+
+    /// Nobody answers at our plugin's socket from now on, or somebody does again.
+    pub fn set_plugin_dead(&self, dead: bool) {
+        self.state().plugin_is_dead = dead;
+    }
+
+    pub fn was_asked(&self, word: &str) -> bool {
+        self.state().asked.iter().any(|asked| asked == word)
+    }
+
+    pub fn plugin_answers(&self) -> bool {
+        !self.state().plugin_is_dead
     }
 
     pub fn validations(&self) -> usize {
@@ -317,6 +351,8 @@ impl SimDockerd {
         let mut state = self.state();
         state.next_pid += 17;
         let live_restore = up.live_restore;
+        state.plugins.clone_from(&up.plugins);
+        state.plugins_at_start.clone_from(&up.plugins);
         if !live_restore {
             // What outlived the old one is shut down, and started again by its restart policy.
             let first = state.next_pid * 10;
@@ -460,6 +496,7 @@ impl SimDockerd {
                 running: process
                     .map(|_| state.containers.iter().map(|(id, _)| id.clone()).collect())
                     .unwrap_or_default(),
+                plugins: state.plugins_at_start.clone(),
                 error: None,
             },
             listeners: Vec::new(),
@@ -529,10 +566,20 @@ impl Dockerd for SimDockerd {
                 let Some(process) = &state.process else { return };
                 (process.up.argv.clone(), state.swarm)
             };
-            if let Ok((_, up)) = startup::check(&argv, None, &|path| self.read(path), swarm)
-                && let Some(process) = &mut self.state().process
-            {
-                process.live_restore = up.live_restore;
+            if let Ok((_, up)) = startup::check(&argv, None, &|path| self.read(path), swarm) {
+                let mut state = self.state();
+                state.reloads += 1;
+                // As tried out: it dies of a plugin that does not answer and never did.
+                let dead = state.plugin_is_dead && !state.plugins.iter().any(|name| name == "dockwarden");
+                if dead && up.plugins.iter().any(|name| name == "dockwarden") {
+                    state.process = None;
+                    state.unit = Unit::Failed("failed to validate authorization plugin".into());
+                    return;
+                }
+                state.plugins = up.plugins;
+                if let Some(process) = &mut state.process {
+                    process.live_restore = up.live_restore;
+                }
             }
         })
     }
@@ -565,6 +612,17 @@ impl Dockerd for SimDockerd {
             Some(process) if process.up.local => Ok(()),
             _ => Err("dockerd does not answer on /var/run/docker.sock".into()),
         }
+    }
+
+    async fn canary(&self, word: &str) -> Result<(), String> {
+        let mut state = self.state();
+        if state.plugins.iter().any(|name| name == "dockwarden") {
+            if state.plugin_is_dead {
+                return Err("no answer to GET /_ping within 10 s".into());
+            }
+            state.asked.push(word.to_owned());
+        }
+        Ok(())
     }
 
     async fn busy(&self, _: &DaemonFacts) -> Vec<String> {

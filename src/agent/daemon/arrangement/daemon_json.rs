@@ -19,6 +19,8 @@ use encoding::Encoding;
 pub const HOSTS: &str = "hosts";
 /// Whether containers outlive dockerd.
 pub const LIVE_RESTORE: &str = "live-restore";
+/// Who is asked about every request.
+pub const AUTHORIZATION: &str = "authorization-plugins";
 /// TLS at all.
 pub const TLS: &str = "tls";
 /// TLS, and clients must show a certificate.
@@ -225,6 +227,32 @@ impl DaemonJson {
             (None, _) => drop(object.append(key, input(&value))),
         }
         self.values.insert(key.to_owned(), value);
+    }
+
+    /// Puts a string at the head of a list; those in it stay as they are.
+    pub fn put_first(&mut self, key: &str, text: &str) {
+        let mut list = self.list(key);
+        list.insert(0, text.to_owned());
+        let object = self.object();
+        match last_property(&object, key).and_then(|property| property.array_value()) {
+            Some(array) => {
+                array.insert(0, CstInputValue::String(text.to_owned()));
+                self.values.insert(key.to_owned(), list.into());
+            }
+            None => self.set(key, list.into()),
+        }
+    }
+
+    /// Takes a string out of a list, every time it stands there. False when it does not.
+    pub fn take_out(&mut self, key: &str, text: &str) -> bool {
+        let mut list = self.list(key);
+        let before = list.len();
+        list.retain(|entry| entry != text);
+        let found = list.len() < before;
+        if found {
+            self.set(key, list.into());
+        }
+        found
     }
 
     /// Takes a key away, every time it stands there.

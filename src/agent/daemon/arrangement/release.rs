@@ -10,6 +10,7 @@ use similar::{DiffTag, TextDiff};
 use super::FileChange;
 use super::daemon_json::{self, DaemonJson};
 use super::flags::Endpoint;
+use crate::agent::daemon::plug::NAME;
 
 /// What becomes of a file that we wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,7 @@ fn release_json(original: Option<&[u8]>, written: &[u8], current: &[u8]) -> Opti
     } else if json.raw(key) != before.raw(key) {
         left = release_hosts(&before, &written, &mut json);
     }
+    release_plugin(&before, &mut json);
     Some(json.bytes().ok().flatten().map(|bytes| (bytes, left)))
 }
 
@@ -110,6 +112,17 @@ fn restore(before: &DaemonJson, key: &str, json: &mut DaemonJson) {
     match before.raw(key) {
         Some(value) => json.set(key, value.clone()),
         None => json.remove(key),
+    }
+}
+
+/// Of the plugins only ours goes, unless it was there before us.
+fn release_plugin(before: &DaemonJson, json: &mut DaemonJson) {
+    let key = daemon_json::AUTHORIZATION;
+    if before.list(key).iter().any(|name| name == NAME) || !json.take_out(key, NAME) {
+        return;
+    }
+    if json.list(key).is_empty() && !before.has(key) {
+        json.remove(key);
     }
 }
 

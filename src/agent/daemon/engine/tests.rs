@@ -46,6 +46,7 @@ async fn an_engine_is_asked_for_what_matters_to_a_restart() {
         version: Some("20.10.24+dfsg1".into()),
         live_restore: Some(true),
         swarm: Some(false),
+        plugins: Vec::new(),
         running: vec!["6b10cd86dc6b".into()],
         error: None,
     };

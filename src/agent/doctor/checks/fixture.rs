@@ -91,6 +91,7 @@ fn facts() -> DaemonFacts {
             version: Some("29.7.2".into()),
             live_restore: Some(true),
             swarm: Some(false),
+            plugins: Vec::new(),
             running: Vec::new(),
             error: None,
         },

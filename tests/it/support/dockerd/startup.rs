@@ -20,6 +20,8 @@ pub struct Up {
     pub argv: Vec<String>,
 
     pub live_restore: bool,
+    /// Whom it asks about requests.
+    pub plugins: Vec<String>,
     /// Its unix socket is there.
     pub local: bool,
     pub tcp: Vec<SocketAddr>,
@@ -28,13 +30,14 @@ pub struct Up {
 }
 
 /// Keys that every dockerd knows; others are fatal.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "hosts",
     "tls",
     "tlsverify",
     "tlscacert",
     "tlscert",
     "tlskey",
+    "authorization-plugins",
     "live-restore",
     "log-level",
     "debug",
@@ -196,8 +199,14 @@ pub fn check(
     let local = hosts
         .iter()
         .any(|host| host == "fd://" || host.starts_with("unix://"));
+    let listed = file.get("authorization-plugins").and_then(Value::as_array);
+    let listed = listed.into_iter().flatten().filter_map(Value::as_str);
+    let mut plugins: Vec<String> = listed.map(str::to_owned).collect();
+    let by_flag = flags.iter().filter(|(flag, _)| flag == "authorization-plugin");
+    plugins.extend(by_flag.map(|(_, value)| value.clone()));
     let up = Up {
         argv: argv.to_vec(),
+        plugins,
         live_restore,
         local,
         tcp,

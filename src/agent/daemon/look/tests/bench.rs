@@ -44,6 +44,10 @@ impl Engines for Machine {
         Ok(())
     }
 
+    async fn canary(&self, _: &Path, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     async fn facts(&self, _: &Path) -> EngineFacts {
         self.asked.lock().unwrap().push("facts");
         EngineFacts {
