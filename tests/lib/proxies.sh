@@ -9,6 +9,10 @@ daemon off;
 worker_processes 1;
 pid $STEP_DIR/nginx.pid;
 error_log $STEP_DIR/nginx-error.log info;
+# For clocks that are wrong.
+env FAKETIME_TIMESTAMP_FILE;
+env FAKETIME_NO_CACHE;
+env FAKETIME_DONT_FAKE_MONOTONIC;
 events {}
 http {
     access_log off;

@@ -5,8 +5,13 @@
 # dockwarden ARGUMENT...: the program under test, bounded, knowing nothing of the person who runs it.
 dockwarden() {
     timeout --kill-after=10 120 env -u DOCKER_HOST -u DOCKER_CONTEXT \
-        HOME="$W/home" XDG_CONFIG_HOME="$W/home/.config" DOCKER_CONFIG="$W/docker" "$DOCKWARDEN_BIN" "$@"
+        HOME="$W/home" XDG_CONFIG_HOME="$W/home/.config" DOCKER_CONFIG="$W/docker" "${W_AROUND_COMMANDS[@]}" "$DOCKWARDEN_BIN" "$@"
 }
+
+# What commands, servers and agents are started through: `ip netns exec ...`, `env LD_PRELOAD=...`.
+W_AROUND_COMMANDS=()
+W_AROUND_SERVER=()
+W_AROUND_AGENT=()
 
 # world_new DIRECTORY [CONFIGURATION...]: makes a world and sets up its CA. Each CONFIGURATION is a line at the end of
 # server.toml.
@@ -53,7 +58,7 @@ server_start() { _server_start start; }
 server_start_for_suite() { _server_start start_for_suite; }
 
 _server_start() {
-    "$1" "server-$(basename "$W")" env HOME="$W/home" "$DOCKWARDEN_BIN" server run \
+    "$1" "server-$(basename "$W")" "${W_AROUND_SERVER[@]}" env HOME="$W/home" "$DOCKWARDEN_BIN" server run \
         --data-dir "$W/server" --config "$W/server.toml"
     wait_for 20 "the server is ready" server_ready
 }
@@ -128,7 +133,7 @@ agent_start() { _agent_start start "$1"; }
 agent_start_for_suite() { _agent_start start_for_suite "$1"; }
 
 _agent_start() {
-    "$1" "agent-$2" env HOME="$W/home" "$DOCKWARDEN_BIN" agent run --config "$W/agents/$2/agent.toml"
+    "$1" "agent-$2" "${W_AROUND_AGENT[@]}" env HOME="$W/home" "$DOCKWARDEN_BIN" agent run --config "$W/agents/$2/agent.toml"
 }
 
 # agent_certs NAME: where its current files are.

@@ -3,6 +3,7 @@
 # Limit: 120
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/world.sh"
+source "$REPO/tests/lib/forge.sh"
 world_new "$SUITE_DIR/world"
 server_start_for_suite
 for name in alice mallory; do
@@ -33,3 +34,9 @@ differs "its number is another one" "$before" "$(openssl crl -inform DER -in "$W
 for name in clients hosts root; do
     equal "both forms of the list of $name are the same" "$(openssl crl -inform DER -in "$W/$name.crl" -outform PEM)" "$(<"$W/$name.crl.pem")"
 done
+
+# Somebody with the issuer's key, but without the server: a certificate that nobody ever issued.
+openssl pkey -in "$W/server/keys/clients.key.pem" -passin "file:$W/passphrase" -out "$STEP_DIR/clients.key"
+forge_leaf "$W/clients/ghost" "$W/server/ca/clients.pem" "$STEP_DIR/clients.key" ghost clientAuth \
+    "$(date -u +%Y%m%d000000Z)" "$(date -u -d '+20 days' +%Y%m%d000000Z)"
+check "a certificate is forged that the server never issued" openssl verify -CAfile "$W_ROOT" -untrusted "$W/server/ca/clients.pem" "$W/clients/ghost/cert.pem"

@@ -28,6 +28,8 @@ for option in "" -no_nonce -sha256; do
     answers "mallory ($option)" revoked $option -cert "$W/clients/mallory/cert.pem"
     # shellcheck disable=SC2086
     answers "a serial that was never issued ($option)" unknown $option -serial 0x123456789a
+    # shellcheck disable=SC2086
+    answers "the ghost, which the issuer's key signed and the server never issued ($option)" unknown $option -cert "$W/clients/ghost/cert.pem"
 done
 contains "the reason is given" "Reason: keyCompromise" "$(ask -cert "$W/clients/mallory/cert.pem")"
 contains "an issuer, which the root speaks for, is none of its business" "unauthorized" \
@@ -47,8 +49,14 @@ for form in "$base64" "$escaped"; do
 done
 ok "answers to GET say how long they may be kept"
 check "GnuTLS believes the answer" ocsptool --verify-response --load-trust "$issuer" --load-response "$STEP_DIR/answer.der"
-{ timeout 60 lint_ocsp_response lint --format CSV --severity NOTICE "$STEP_DIR/answer.der" || true; } | tr -d '\r' >"$STEP_DIR/lint"
-equal "pkilint has nothing to say of the answer" "node_path,validator,severity,code,message" "$(grep . "$STEP_DIR/lint")"
+for name in alice ghost mallory; do
+    ask -no_nonce -cert "$W/clients/$name/cert.pem" -respout "$STEP_DIR/$name.der" >"$STEP_DIR/asked"
+    { timeout 60 lint_ocsp_response lint --format CSV --severity NOTICE "$STEP_DIR/$name.der" || true; } | tr -d '\r' >"$STEP_DIR/lint"
+    equal "pkilint has nothing to say of the answer about $name" "node_path,validator,severity,code,message" "$(grep . "$STEP_DIR/lint")"
+done
+contains "two days later openssl calls the answer about alice expired" "status expired" \
+    "$(faketime -f +2d openssl ocsp -respin "$STEP_DIR/alice.der" -issuer "$issuer" -cert "$W/clients/alice/cert.pem" \
+        -CAfile "$W_ROOT" -verify_other "$issuer" 2>&1 || true)"
 openssl ocsp -respin "$STEP_DIR/answer.der" -resp_text -noverify | sed -n '/BEGIN CERT/,/END CERT/p' >"$STEP_DIR/signer.pem"
 { timeout 60 lint_pkix_cert lint --format CSV --severity NOTICE "$STEP_DIR/signer.pem" || true; } | tr -d '\r' >"$STEP_DIR/lint"
 equal "pkilint has nothing to say of the signer" "node_path,validator,severity,code,message" "$(grep . "$STEP_DIR/lint")"

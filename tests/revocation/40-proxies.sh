@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Step:  nginx with our lists, nginx with our OCSP responder, and HAProxy with our lists let alice in and refuse mallory
+# Step:  nginx with our lists, nginx with our OCSP responder, and HAProxy with our lists agree on good, revoked, unknown and stale
 # Limit: 180
 # Needs: 10
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/world.sh"
 source "$REPO/tests/lib/proxies.sh"
+source "$REPO/tests/lib/clock.sh"
 world_use "$SUITE_DIR/world"
 cat "$W"/{clients,root}.crl.pem >"$STEP_DIR/crls.pem"
 cat "$W_ROOT" "$W/server/ca/clients.pem" >"$STEP_DIR/cas.pem"
@@ -67,11 +68,15 @@ kept_out() {
     ok "$1 refuses $3"
 }
 
-nginx_start
-start haproxy haproxy -db -f "$STEP_DIR/haproxy.cfg"
-for port in "$lists_port" "$ocsp_port" "$partial_port" "$haproxy_port"; do
-    wait_for 10 "port $port listens" listens 127.0.0.1 "$port"
-done
+# programs_start [THROUGH...]
+programs_start() {
+    start nginx "$@" nginx -e "$STEP_DIR/nginx-error.log" -c "$STEP_DIR/nginx.conf"
+    start haproxy "$@" haproxy -db -f "$STEP_DIR/haproxy.cfg"
+    for port in "$lists_port" "$ocsp_port" "$partial_port" "$haproxy_port"; do
+        wait_for 10 "port $port listens" listens 127.0.0.1 "$port"
+    done
+}
+programs_start
 let_in "nginx with ssl_crl" "$lists_port" alice
 kept_out "nginx with ssl_crl" "$lists_port" mallory
 kept_out "nginx without the list of the root" "$partial_port" alice
@@ -79,3 +84,19 @@ let_in "nginx with ssl_ocsp" "$ocsp_port" alice
 kept_out "nginx with ssl_ocsp" "$ocsp_port" mallory
 let_in "HAProxy with crl-file" "$haproxy_port" alice
 kept_out "HAProxy with crl-file" "$haproxy_port" mallory
+
+# What was never issued is on no list; OCSP knows.
+kept_out "nginx with ssl_ocsp" "$ocsp_port" ghost
+let_in "nginx with ssl_crl, which cannot know," "$lists_port" ghost
+let_in "HAProxy with crl-file, which cannot know," "$haproxy_port" ghost
+
+# Two days later every list and every answer is over: nobody is let in.
+for program in nginx haproxy; do stop "$program"; done
+clock_of "$STEP_DIR/clock"
+clock_set "$STEP_DIR/clock" +2d
+programs_start "${through_clock[@]}"
+for name in alice mallory; do
+    kept_out "with a stale list nginx" "$lists_port" "$name"
+    kept_out "with a stale list HAProxy" "$haproxy_port" "$name"
+    kept_out "with a stale OCSP answer nginx" "$ocsp_port" "$name"
+done

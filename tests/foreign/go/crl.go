@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// revoked looks a serial up in a CRL, after checking that its issuer signed it and that it is not stale.
-func revoked(crlFile, issuerFile, serialText string) (bool, error) {
+// revoked looks a serial up in a CRL, after checking that its issuer signed it and that it is not stale then.
+func revoked(crlFile, issuerFile, serialText, at string) (bool, error) {
+	now, err := moment(at)
+	if err != nil {
+		return false, err
+	}
 	serial, ok := new(big.Int).SetString(serialText, 16)
 	if !ok {
 		return false, fmt.Errorf("%q is no serial in hex", serialText)
@@ -34,7 +38,7 @@ func revoked(crlFile, issuerFile, serialText string) (bool, error) {
 	if err := list.CheckSignatureFrom(issuers[0]); err != nil {
 		return false, err
 	}
-	if now := time.Now(); now.Before(list.ThisUpdate) || now.After(list.NextUpdate) {
+	if now.Before(list.ThisUpdate) || now.After(list.NextUpdate) {
 		return false, errors.New("the CRL is stale or from the future")
 	}
 	fmt.Printf("CRL %v of %s: %d entries until %s\n", list.Number, list.Issuer, len(list.RevokedCertificateEntries), list.NextUpdate)
@@ -46,4 +50,12 @@ func revoked(crlFile, issuerFile, serialText string) (bool, error) {
 	}
 	fmt.Printf("%x: not listed\n", serial)
 	return false, nil
+}
+
+// moment reads a time in RFC 3339; an empty text is now.
+func moment(text string) (time.Time, error) {
+	if text == "" {
+		return time.Now(), nil
+	}
+	return time.Parse(time.RFC3339, text)
 }

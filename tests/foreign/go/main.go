@@ -1,7 +1,7 @@
 // Judges certificates with Go's crypto/x509, the code that the docker CLI and dockerd verify with.
 //
 //	foreign -roots ca.pem -chain cert.pem -usage server|client [-name NAME] [-at RFC3339]
-//	foreign -crl clients.crl -issuer clients.pem -serial HEX
+//	foreign -crl clients.crl -issuer clients.pem -serial HEX [-at RFC3339]
 //
 // Exit 0 when the chain verifies for that use, or the CRL is good and does not list the serial; 3 when it lists it; 1 when
 // the chain or the CRL is not to be believed (the reason on stderr); 2 on bad usage. It uses the
@@ -34,7 +34,7 @@ func main() {
 	serial := flag.String("serial", "", "the serial to look up, hex")
 	flag.Parse()
 	if *crl != "" && *issuer != "" && *serial != "" && flag.NArg() == 0 {
-		listed, err := revoked(*crl, *issuer, *serial)
+		listed, err := revoked(*crl, *issuer, *serial, *at)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "foreign:", err)
 			os.Exit(1)
