@@ -12,7 +12,15 @@ const SERVER_TOML: &str = include_str!("../../deploy/server.toml");
 const AGENT_TOML: &str = include_str!("../../deploy/agent.toml");
 const CLOUD_INIT: &str = include_str!("../../deploy/cloud-init.yaml");
 
-const UNITS: [(&str, &str); 3] = [
+const UNITS: [(&str, &str); 5] = [
+    (
+        "dockwarden-crl.service",
+        include_str!("../../deploy/systemd/dockwarden-crl.service"),
+    ),
+    (
+        "dockwarden-crl.timer",
+        include_str!("../../deploy/systemd/dockwarden-crl.timer"),
+    ),
     (
         "dockwarden-server.service",
         include_str!("../../deploy/systemd/dockwarden-server.service"),
