@@ -7,6 +7,8 @@ use crate::support::programs::Bench;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dockwarden");
 /// Where the units expect it.
 const INSTALLED: &str = "/usr/local/bin/dockwarden";
+/// Another program that they start.
+const SCRIPT: &str = "/usr/local/lib/dockwarden/crl-refresh.sh";
 
 const SERVER_TOML: &str = include_str!("../../deploy/server.toml");
 const AGENT_TOML: &str = include_str!("../../deploy/agent.toml");
@@ -50,7 +52,7 @@ fn with_units(units: &[(&str, &str)]) -> (Bench, String) {
     let bench = Bench::new();
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
     for (name, text) in units {
-        bench.put(name, text.replace(INSTALLED, PROGRAM));
+        bench.put(name, text.replace(INSTALLED, PROGRAM).replace(SCRIPT, PROGRAM));
     }
     (bench, names.join(" "))
 }
