@@ -162,6 +162,7 @@ async fn a_root_that_leaves_the_bundle_takes_its_connections_with_it() {
     let (mut of_alice, mut of_bob) = (gate.connect(&alice).await, gate.connect(&bob).await);
     let mut stream = gate.connect(&bob).await;
     let mut events = open(&mut stream, get("/events?ms=20")).await;
+    let mut exec = gate.tunnel(&bob, "/exec/1/start").await;
     for sender in [&mut of_alice, &mut of_bob] {
         assert_eq!(send(sender, get("/_ping")).await.unwrap().0, 200);
     }
@@ -173,7 +174,14 @@ async fn a_root_that_leaves_the_bundle_takes_its_connections_with_it() {
         200,
         "the others stay"
     );
-    while next_frame(&mut events).await.is_ok_and(|frame| frame.is_some()) {}
+    let cut = loop {
+        match next_frame(&mut events).await {
+            Ok(Some(_)) => {}
+            other => break other,
+        }
+    };
+    assert!(cut.is_err(), "a cut stream must not look complete");
+    assert_eq!(read_to_end(&mut exec).await, "", "his exec is cut");
     eventually("only alice is left", || gate.registry.len() == 1).await;
 }
 

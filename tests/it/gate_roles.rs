@@ -10,7 +10,7 @@ use http::Request;
 use http_body_util::Full;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::gate::{Harness, eventually, get, read_to_end, read_until, send};
+use crate::support::gate::{Harness, eventually, get, next_frame, open, read_to_end, read_until, send};
 
 /// A gate with these roles, as `{"alice": ["operator"]}`.
 fn gate(clients: serde_json::Value) -> (Harness, Arc<RolesInForce>) {
@@ -174,6 +174,9 @@ async fn a_new_role_counts_on_the_open_connection_and_a_taken_one_cuts_what_is_o
     let (gate, roles) = gate(serde_json::json!({"alice": ["operator"], "bob": ["operator"]}));
     let mut alice = gate.tunnel(&gate.fleet.client("alice"), "/exec/1/start").await;
     let mut bob = gate.tunnel(&gate.fleet.client("bob"), "/exec/1/start").await;
+    let mut watching = gate.connect(&gate.fleet.client("alice")).await;
+    let mut events = open(&mut watching, get("/events?ms=20")).await;
+    assert!(next_frame(&mut events).await.unwrap().is_some());
     let mut carol = gate.connect(&gate.fleet.client("carol")).await;
     assert_eq!(send(&mut carol, get("/info")).await.unwrap().0, 403);
     let lost = roles
@@ -181,8 +184,15 @@ async fn a_new_role_counts_on_the_open_connection_and_a_taken_one_cuts_what_is_o
             serde_json::json!({"bob": ["viewer", "operator"], "carol": ["viewer"]}),
         ))
         .lost;
-    assert_eq!(gate.registry.cut_clients(&lost, CutReason::Role), 1);
+    assert_eq!(gate.registry.cut_clients(&lost, CutReason::Role), 2);
     assert_eq!(read_to_end(&mut alice).await, "", "her exec is cut");
+    let cut = loop {
+        match next_frame(&mut events).await {
+            Ok(Some(_)) => {}
+            other => break other,
+        }
+    };
+    assert!(cut.is_err(), "a cut stream must not look complete");
     bob.write_all(b"ok\n").await.unwrap();
     assert_eq!(read_until(&mut bob, "\n").await, "ok\n");
     assert_eq!(send(&mut carol, get("/info")).await.unwrap().0, 200);

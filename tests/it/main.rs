@@ -24,6 +24,7 @@ mod foreign_readers;
 mod gate_access;
 mod gate_authz;
 mod gate_authz_engine;
+mod gate_bypass;
 mod gate_learn;
 mod gate_requests;
 mod gate_revoked;
