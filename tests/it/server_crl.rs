@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use dockwarden::jobs::{PublishCrls, keep};
 use dockwarden::model::audit::Actor;
-use dockwarden::pki::crl::Crl;
+use dockwarden::pki::crl::{Crl, LISTED_AFTER_EXPIRY};
 use dockwarden::pki::{Serial, pem};
 use dockwarden::store::{RevokeOrder, RevokeTarget, Shown, Store};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
+use proptest::prelude::*;
 use serde_json::json;
 
 use crate::support::programs::Bench;
@@ -297,4 +298,116 @@ async fn what_is_no_ocsp_request_is_answered_in_words_of_ocsp() {
     }
     drop(store);
     server.stop().await;
+}
+
+/// What happens between two lists.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A certificate is revoked that runs out after so many hours.
+    Revoke(u64),
+    /// So many hours pass.
+    Pass(u64),
+    Publish,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0_u64..60).prop_map(Event::Revoke),
+        1 => (1_u64..20).prop_map(Event::Pass),
+        1 => (100_u64..400).prop_map(Event::Pass),
+        4 => Just(Event::Publish),
+    ]
+}
+
+/// A certificate that was revoked: its serial, and its end.
+type Gone = (Serial, dockwarden::base::Timestamp);
+
+async fn revoke_one(
+    store: &Arc<dyn Store>,
+    number: usize,
+    hours: u64,
+    now: dockwarden::base::Timestamp,
+) -> Gone {
+    let [high, low] = u16::try_from(number).unwrap().to_be_bytes();
+    let serial = Serial::from_bytes(&[0x40, high, low]).unwrap();
+    let not_after = now + Duration::from_secs(hours * 3600);
+    let shown = Shown {
+        issuer: dockwarden::model::IssuerKind::Clients,
+        serial: serial.clone(),
+        name: "bob".parse().unwrap(),
+        not_after,
+    };
+    let order = RevokeOrder {
+        target: RevokeTarget::Shown(Box::new(shown)),
+        reason: dockwarden::pki::RevocationReason::Superseded,
+        actor: Actor::System,
+        source: None,
+        now,
+    };
+    store.revoke(order).await.unwrap();
+    (serial, not_after)
+}
+
+async fn follow_lists(events: &[Event]) {
+    let setup = Setup::memory();
+    let store = setup.store.clone();
+    let server = setup.start().await;
+    let mut gone: Vec<Gone> = Vec::new();
+    let mut before: Option<Arc<dockwarden::service::Published>> = None;
+    for event in events.iter().chain([&Event::Publish]) {
+        match event {
+            Event::Revoke(hours) => {
+                gone.push(revoke_one(&store, gone.len(), *hours, server.clock_now()).await);
+                continue;
+            }
+            Event::Pass(hours) => {
+                server.clock.advance(Duration::from_secs(hours * 3600));
+                continue;
+            }
+            Event::Publish => server.service.publish_crls().await.unwrap(),
+        }
+        let published = server
+            .service
+            .crl(dockwarden::model::IssuerKind::Clients)
+            .unwrap();
+        let (crl, now) = (&published.crl, server.clock_now());
+        if let Some(before) = before.filter(|before| before.crl.number != crl.number) {
+            assert!(crl.number > before.crl.number, "{events:?}");
+            for (serial, not_after) in &gone {
+                let kept =
+                    before.crl.find(serial).is_none() || *not_after < now || crl.find(serial).is_some();
+                assert!(kept, "{serial} was taken off a list: {events:?}");
+                let is_over = *not_after + LISTED_AFTER_EXPIRY < before.crl.this_update;
+                assert!(
+                    !is_over || crl.find(serial).is_none(),
+                    "{serial} stays for ever: {events:?}"
+                );
+            }
+        }
+        for (serial, not_after) in &gone {
+            assert!(
+                *not_after < now || crl.find(serial).is_some(),
+                "{serial} is missing: {events:?}"
+            );
+        }
+        let known = gone.iter().filter(|(serial, _)| crl.find(serial).is_some());
+        assert_eq!(
+            known.count(),
+            crl.entry_count,
+            "somebody else is listed: {events:?}"
+        );
+        before = Some(published);
+    }
+    server.stop().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_list_holds_all_of_the_one_before_but_what_has_run_out(
+        events in prop::collection::vec(event(), 1..30)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(follow_lists(&events));
+    }
 }
