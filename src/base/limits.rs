@@ -135,6 +135,20 @@ pub const FORM_BYTES_MAX: usize = 16 * 1024;
 pub const DASHBOARD_ROWS: u32 = 50;
 /// Certificates in one export.
 pub const EXPORT_ROWS_MAX: usize = 1_000_000;
+/// How long what the overview shows was read before it is read again, at least.
+pub const OVERVIEW_AGE_MIN: Duration = Duration::from_secs(5);
+/// Hosts that the overview looks at one by one.
+pub const OVERVIEW_HOSTS_MAX: usize = 5000;
+/// Things of one kind that the overview names.
+pub const OVERVIEW_NAMED_MAX: usize = 8;
+/// Days that the overview looks ahead.
+pub const OVERVIEW_DAYS: usize = 30;
+/// How long after the time of its renewal a certificate counts as late.
+pub const RENEWAL_LATE_AFTER: Duration = Duration::from_secs(3600);
+/// Pages of the dashboard that follow what happens, at a time.
+pub const LIVE_MAX: usize = 256;
+/// How often such a page looks again at least.
+pub const LIVE_EVERY: Duration = Duration::from_secs(5);
 /// A host that was not heard of for so long is shown as silent: agents report every minute.
 pub const HOST_SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Certificates or audit records of one identity that its page shows.

@@ -8,6 +8,7 @@ mod audit;
 mod cert;
 pub mod client;
 mod crl;
+mod dashboard;
 mod error;
 mod host;
 mod job;
@@ -50,6 +51,8 @@ pub enum Command {
     /// What the server does by itself, when, and what came of it
     #[command(subcommand)]
     Job(job::Command),
+    /// Make a link that signs a browser in to the server's dashboard, once, within a minute
+    Dashboard(dashboard::Arguments),
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -65,6 +68,7 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
         Command::Cert(command) => cert::run(command, world).await,
         Command::Crl(command) => crl::run(command, world).await,
         Command::Job(command) => job::run(command, world).await,
+        Command::Dashboard(arguments) => dashboard::run(arguments, world).await,
         Command::Audit(command) => audit::run(command, world).await,
     }
 }

@@ -15,7 +15,7 @@ use crate::wire::{
     CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken, Decided, EnrollRequest,
     FeedKnown, FeedTaken, HostDetail, HostList, Issued, JobList, PageQuery, Pending, RenewRequest,
     RequestList, RevokeRequest, RevokeShown, Revoked, RoleList, RoleOutcome, RoleRequest, RolesApplied,
-    RolesAppliedQuery, Settled, StatusAnswer, TokenList, TokenRequest, WhoAmI,
+    RolesAppliedQuery, SessionList, SessionOffer, Settled, StatusAnswer, TokenList, TokenRequest, WhoAmI,
 };
 
 /// The answer to an enrolment.
@@ -212,6 +212,23 @@ impl Client {
     /// `GET /v1/audit`: one page; with `after`, oldest first.
     pub async fn audit(&self, query: &AuditQuery) -> Result<AuditList, Error> {
         self.get(&with("/v1/audit", query)).await
+    }
+
+    /// `POST /v1/sessions`: a link that signs a browser in.
+    pub async fn offer_session(&self) -> Result<SessionOffer, Error> {
+        let answer = self.call(Method::POST, "/v1/sessions", Bytes::new()).await?;
+        self.json(&answer)
+    }
+
+    /// `GET /v1/sessions`: browsers that are signed in, and links that wait.
+    pub async fn sessions(&self) -> Result<SessionList, Error> {
+        self.get("/v1/sessions").await
+    }
+
+    /// `DELETE /v1/sessions/{id}`.
+    pub async fn end_session(&self, id: Id) -> Result<(), Error> {
+        let path = format!("/v1/sessions/{id}");
+        self.call(Method::DELETE, &path, Bytes::new()).await.map(drop)
     }
 
     /// `GET /v1/whoami`.

@@ -10,7 +10,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use crate::pki::CsrError;
 use crate::service::{
     AccessError, AppliedError, CertificateError, EnrollError, FollowError, HostError, JobError, KnownError,
-    NamesError, RenewError, RequestError, RevokeError, RoleChangeError, ServiceError, TokenError,
+    NamesError, RenewError, RequestError, RevokeError, RoleChangeError, ServiceError, SessionError,
+    TokenError,
 };
 use crate::wire::{Code, PROBLEM_JSON, Problem};
 
@@ -93,6 +94,18 @@ impl From<AccessError> for ApiError {
             AccessError::Refused { .. } => Self::new(Code::CertificateRefused, error.to_string()),
             AccessError::Forbidden { .. } => Self::new(Code::Forbidden, error.to_string()),
             AccessError::Service(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::TooMany => Self::new(Code::Conflict, error.to_string()),
+            SessionError::Link => Self::new(Code::TokenRefused, error.to_string()),
+            SessionError::Unknown(_) => Self::new(Code::NotFound, error.to_string()),
+            SessionError::Access(error) => error.into(),
+            SessionError::Service(error) => error.into(),
         }
     }
 }

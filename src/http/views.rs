@@ -7,7 +7,8 @@ use crate::base::{Id, Timestamp};
 use crate::model::audit::{Checkpoint, Record};
 use crate::model::enrollment::PendingRequest;
 use crate::model::{
-    Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, Revocation, Serving, Token,
+    Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, LINK_LIFETIME, Revocation,
+    Serving, Session, Token,
 };
 use crate::pki::pem;
 use crate::service::{
@@ -16,7 +17,7 @@ use crate::service::{
 use crate::wire::{
     Applied, AuditBegin, AuditView, BindingView, CertificateDetail, CertificateView, ClientView, FeedChange,
     FeedChangeKind, FeedRevoked, HostBehind, HostDetail, HostView, Issued, JobView, MissingHost, RequestView,
-    RevokedView, RoleView, RolesApplied, TokenView,
+    RevokedView, RoleView, RolesApplied, SessionView, TokenView,
 };
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
@@ -205,6 +206,20 @@ pub(super) fn request(request: &PendingRequest) -> RequestView {
         source: request.source.map(|source| source.to_string()),
         created_at: request.created_at,
         state: request.state.as_str().to_owned(),
+    }
+}
+
+pub(super) fn session(session: &Session) -> SessionView {
+    let link_ends = session.created_at + LINK_LIFETIME;
+    SessionView {
+        id: session.id,
+        name: session.name.to_string(),
+        serial: session.serial.clone(),
+        created_at: session.created_at,
+        started_at: session.started_at,
+        seen_at: session.seen_at,
+        ends_at: session.started_at.map_or(link_ends, |_| session.ends_at()),
+        source: session.source.map(|source| source.to_string()),
     }
 }
 

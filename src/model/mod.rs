@@ -12,6 +12,7 @@ mod reconcile;
 mod revocation;
 pub mod role;
 mod serving;
+mod session;
 mod token;
 
 pub use certificate::{Certificate, CertificateFilter, CertificateStatus, IssuerKind};
@@ -23,6 +24,7 @@ pub use revocation::{
     Change, ChangeKind, FeedApplied, FeedOrigin, Position, Revocation, Seal, SealError, SealKey,
 };
 pub use serving::Serving;
+pub use session::{LINK_LIFETIME, SESSION_IDLE, SESSION_LIFETIME, SESSION_SEEN_EVERY, SESSIONS_MAX, Session};
 pub use token::{Approval, JoinToken, JoinTokenError, TOKEN_PREFIX, Token, TokenProblem};
 
 /// One page of a list, and where the next one starts.

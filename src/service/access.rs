@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use super::{Service, ServiceError};
 use crate::base::Timestamp;
 use crate::model::audit::Actor;
-use crate::model::{Certificate, CertificateStatus, Identity, IdentityKind, Permission};
+use crate::model::{Certificate, CertificateStatus, Identity, IdentityKind, Permission, Session};
+use crate::pki::Serial;
 use crate::pki::chain::{Purpose, VerifiedPeer};
 
 /// What a TLS peer proved: the chain of its leaf (index 0), and the leaf itself.
@@ -162,6 +163,16 @@ impl<L: Level> Authorized<L> {
 }
 
 impl Caller {
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The serial of the certificate that speaks.
+    pub fn serial(&self) -> &Serial {
+        &self.certificate.serial
+    }
+
     /// Grants level `L`, or says what is missing.
     pub fn authorize<L: Level>(self) -> Result<Authorized<L>, AccessError> {
         if L::reached_by(&self.identity) {
@@ -260,6 +271,42 @@ impl Service {
         let Some(identity) = identity.filter(|i| i.kind == certificate.kind) else {
             return Err(refused(peer, "its identity was removed: enrol again"));
         };
+        Ok(Caller {
+            identity,
+            certificate,
+            source,
+        })
+    }
+}
+
+impl Service {
+    /// Who a session stands for, as their certificate and identity are now.
+    pub(super) async fn holder(
+        &self,
+        session: &Session,
+        source: Option<IpAddr>,
+    ) -> Result<Caller, AccessError> {
+        let store = |e| AccessError::Service(ServiceError::from(e));
+        let refused = |why| AccessError::Refused {
+            serial: session.serial.short(),
+            name: session.name.to_string(),
+            why,
+        };
+        let certificate = self.store.certificate(&session.serial).await.map_err(store)?;
+        let certificate =
+            certificate.filter(|c| c.identity == session.identity && c.kind == IdentityKind::Client);
+        let certificate = certificate.ok_or_else(|| refused("this server does not know it any more"))?;
+        match certificate.status(self.clock.now()) {
+            CertificateStatus::Valid | CertificateStatus::Superseded => {}
+            CertificateStatus::Revoked => {
+                return Err(refused("it was revoked, and its sessions ended with it"));
+            }
+            CertificateStatus::Expired => {
+                return Err(refused("it has expired, and its sessions ended with it"));
+            }
+        }
+        let identity = self.store.identity_by_id(session.identity).await.map_err(store)?;
+        let identity = identity.ok_or_else(|| refused("its identity was removed: enrol again"))?;
         Ok(Caller {
             identity,
             certificate,

@@ -16,11 +16,13 @@ mod look;
 pub mod metrics;
 mod names;
 mod ocsp;
+mod overview;
 mod own;
 mod renew;
 mod requests;
 mod revoke;
 mod roles;
+mod sessions;
 mod token_cache;
 mod tokens;
 mod upkeep;
@@ -39,6 +41,7 @@ pub use crate::store::{AuditFilter, HostRow, Progress, Withdrawn};
 pub use access::{
     AccessError, Admin, Anyone, Authorized, Caller, HostItself, Level, Operator, Peer, Renewer, Viewer,
 };
+pub use audit::Verified;
 pub use certificates::CertificateError;
 pub use crl::{CRL_EVERY, CrlPublishError, Published};
 pub use enroll::{Application, EnrollError, Enrollment};
@@ -49,11 +52,13 @@ pub use issue::{Authority, AuthorityError, Issuance};
 pub use jobs::{JobError, JobSeen};
 pub use look::{CertificateSearch, ListOrder};
 pub use names::NamesError;
+pub use overview::Overview;
 pub use own::{OWN_NAME, OwnCertificate, OwnError};
 pub use renew::RenewError;
 pub use requests::RequestError;
 pub use revoke::RevokeError;
 pub use roles::{Bound, RoleChangeError, RoleSeen, RolesProgress};
+pub use sessions::{Begun, Offer, SessionError};
 pub use tokens::{NewToken, TokenError};
 pub use upkeep::{PruneOutcome, Retention};
 
@@ -103,6 +108,8 @@ pub struct Service {
     roles: roles::Roles,
     metrics: metrics::Metrics,
     board: jobs::Board,
+    overviews: overview::Overviews,
+    verifying: tokio::sync::Mutex<()>,
 }
 
 impl Service {
@@ -135,6 +142,8 @@ impl Service {
             roles: roles::Roles::default(),
             metrics,
             board,
+            overviews: overview::Overviews::default(),
+            verifying: tokio::sync::Mutex::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::feed::{Given, Regain, RevokeOrder};
 use super::roles::{RoleChange, RoleOrder};
+use super::sessions::{SessionChange, SessionOrder};
 use super::upkeep::{PruneOrder, Pruned};
 use super::{Enrollment, Renewal};
 use crate::base::{Id, Timestamp, encoding};
@@ -13,7 +14,7 @@ use crate::model::audit::{AUDIT_PRUNE, Actor, Checkpoint, Event};
 use crate::model::enrollment::{PendingRequest, RequestState};
 use crate::model::job::JobName;
 use crate::model::role::BindingKey;
-use crate::model::{Certificate, IdentityKind, Revocation, Token, TokenProblem};
+use crate::model::{Certificate, IdentityKind, Revocation, Session, Token, TokenProblem};
 use crate::pki::IdentityName;
 
 /// The outcome of everything that was not refused.
@@ -298,6 +299,28 @@ pub fn audit_pruned(checkpoint: &Checkpoint, count: u64, now: Timestamp) -> Even
     detail.insert("records", count.to_string());
     let subject = checkpoint.seq.to_string();
     event(now, Actor::System, AUDIT_PRUNE, subject, None, detail)
+}
+
+/// `session.offer`, `session.start`, `session.end`; nothing when it was only used.
+pub fn session_changed(order: &SessionOrder, session: &Session) -> Option<Event> {
+    let (action, actor) = match &order.change {
+        SessionChange::Offer { .. } => ("session.offer", order.actor.clone()),
+        SessionChange::Start { .. } => ("session.start", Actor::Client(session.name.to_string())),
+        SessionChange::End(_) => ("session.end", order.actor.clone()),
+        SessionChange::Seen(_) => return None,
+    };
+    let detail = Detail::from([
+        ("session", session.id.to_string()),
+        ("serial", session.serial.to_string()),
+    ]);
+    Some(event(
+        order.now,
+        actor,
+        action,
+        session.name.to_string(),
+        order.source,
+        detail,
+    ))
 }
 
 fn about_binding(key: &BindingKey) -> Detail {

@@ -4,6 +4,7 @@
 mod feed;
 mod look;
 mod roles;
+mod sessions;
 mod upkeep;
 
 use std::net::IpAddr;

@@ -15,6 +15,7 @@ mod look;
 pub mod memory;
 mod op;
 mod roles;
+mod sessions;
 pub mod sqlite;
 mod state;
 mod upkeep;
@@ -25,6 +26,7 @@ pub use feed::{
 };
 pub use look::{CertificateWalk, ExpiryCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder};
 pub use roles::{RoleChange, RoleChanged, RoleOrder, RoleStore, RolesApplied};
+pub use sessions::{SessionChange, SessionOrder, SessionStore};
 use std::collections::BTreeMap;
 pub use upkeep::{DatabaseSize, JobChange, JobOrder, PruneOrder, Pruned, UpkeepStore};
 
@@ -195,7 +197,7 @@ fn canonical_name(text: &str) -> String {
 
 /// What the server remembers.
 #[async_trait]
-pub trait Store: FeedStore + LookStore + RoleStore + UpkeepStore {
+pub trait Store: FeedStore + LookStore + RoleStore + SessionStore + UpkeepStore {
     // Transactions.
 
     /// `token.create`: stores a new token.

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use super::feed::{Acknowledgement, CrlSlot, Regain, Regained, RevokeOrder, Withdrawn};
 use super::roles::{RoleChanged, RoleOrder};
+use super::sessions::SessionOrder;
 use super::upkeep::{JobOrder, PruneOrder, Pruned};
 use super::{Enrolled, Enrollment, HostStatus, Renewal, Renewed, StoreError};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Actor, Event};
 use crate::model::enrollment::{PendingRequest, RequestState};
 use crate::model::job::JobState;
-use crate::model::{Certificate, FeedOrigin, Identity, IssuerKind, Token};
+use crate::model::{Certificate, FeedOrigin, Identity, IssuerKind, Session, Token};
 
 /// One write method of [`super::Store`] with its arguments.
 #[derive(Clone, Debug)]
@@ -100,6 +101,8 @@ pub enum Op {
     Job(Box<JobOrder>),
     /// `prune`
     Prune(Box<PruneOrder>),
+    /// `session.offer`, `session.start`, `session.end`
+    Session(Box<SessionOrder>),
     /// Changes nothing: asks whether a transaction can be made at all.
     Probe,
 }
@@ -135,6 +138,8 @@ pub enum Answer {
     Job(Box<JobState>),
     /// To [`Op::Prune`].
     Pruned(Pruned),
+    /// To [`Op::Session`].
+    Session(Option<Box<Session>>),
 }
 
 /// An answer, or why the operation could not be done.
@@ -185,6 +190,14 @@ impl Answer {
     pub fn job(self) -> JobState {
         match self {
             Self::Job(job) => *job,
+            other => unreachable!("{MISMATCH}: {other:?}"),
+        }
+    }
+
+    /// The answer to [`Op::Session`].
+    pub fn session(self) -> Option<Session> {
+        match self {
+            Self::Session(session) => session.map(|session| *session),
             other => unreachable!("{MISMATCH}: {other:?}"),
         }
     }

@@ -9,6 +9,7 @@ mod jobs;
 mod problem;
 mod revoke;
 mod roles;
+mod sessions;
 mod tokens;
 
 pub use crate::model::FeedApplied;
@@ -27,6 +28,7 @@ pub use roles::{
     BindingList, BindingQuery, BindingRequest, BindingView, HostBehind, RoleList, RoleOutcome, RoleRequest,
     RoleView, RolesApplied, RolesAppliedQuery, RolesRestored,
 };
+pub use sessions::{SessionList, SessionOffer, SessionView};
 pub use tokens::{
     AuditBegin, AuditList, AuditQuery, AuditView, CreatedToken, Decided, Health, PageQuery, RequestList,
     RequestQuery, RequestView, TokenList, TokenRequest, TokenView, WhoAmI,

@@ -5,7 +5,7 @@ use dockwarden::model::Permission;
 use serde_json::json;
 
 use crate::support::browser::{Browser, mark};
-use crate::support::server::{Credentials, TestServer};
+use crate::support::server::{Credentials, TestServer, csr_pem, key};
 
 /// A path with its parts filled in; none of what they name exists.
 fn filled(path: &str) -> String {
@@ -45,6 +45,8 @@ async fn every_page_and_action_refuses_everybody_who_lacks_its_permission() {
         for (method, path, needs) in DASHBOARD_ROUTES {
             let call = filled(path);
             let answer = match *method {
+                // Without end, for who may.
+                _ if *path == "/live" && reaches >= level(needs) => continue,
                 "get" => browser.get(&call).await,
                 _ => browser.post(&call, &[]).await,
             };
@@ -119,7 +121,7 @@ async fn every_page_is_private_and_lets_nothing_foreign_in() {
         let mut browser = Browser::new(&server, credentials);
         for (_, path, _) in DASHBOARD_ROUTES
             .iter()
-            .filter(|(method, path, _)| *method == "get" && !path.starts_with("/assets"))
+            .filter(|(method, path, _)| *method == "get" && !path.starts_with("/assets") && *path != "/live")
         {
             let answer = browser.get(&filled(path)).await;
             assert_eq!(answer.header("cache-control"), "no-store", "{path}");
@@ -327,5 +329,196 @@ async fn a_browser_without_a_certificate_is_told_the_ways_in() {
     let nothing = Browser::new(&server, None).get("/nothing").await;
     assert_eq!(nothing.status, 404);
     assert!(nothing.text().contains("There is no such page"));
+    server.stop().await;
+}
+
+/// What would run, if any of it became markup.
+const HOSTILE: &str = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"' onmouseover=alert(3)";
+
+#[tokio::test]
+async fn nothing_that_others_wrote_becomes_markup_on_any_page() {
+    let server = TestServer::memory().await;
+    let host = server.join("host", "web-1.fleet").await;
+    let condition = json!({"type": "Serving", "status": "False", "reason": HOSTILE, "message": HOSTILE,
+        "since": "2026-01-01T00:00:00Z"});
+    let seen = json!({"serial": "0a0b", "not_after": "2027-01-01T00:00:00Z"});
+    let report = json!({"observed_generation": 1, "mode": "gate", "agent_version": HOSTILE, "engine_version": HOSTILE,
+        "endpoints": [], "issued": null, "served": seen, "renew_at": null, "clock_offset_ms": null,
+        "conditions": [condition]});
+    let answer = server
+        .call(Some(&host), "PUT", "/v1/hosts/web-1.fleet/status", Some(report))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let token = server
+        .token(
+            json!({"profile": "host", "names": ["new.fleet"], "reason": HOSTILE, "approval": "manual",
+        "labels": {"zone": "a.b-c_d/e"}}),
+        )
+        .await;
+    let waiting = server.enroll(&token, &csr_pem(&key(), "new.fleet", &[])).await;
+    assert_eq!(waiting.status, 202, "{}", waiting.text());
+    // Names and labels that could be markup do not get this far.
+    for body in [
+        json!({"profile": "host", "names": [HOSTILE]}),
+        json!({"profile": "host", "labels": {"a": HOSTILE}}),
+    ] {
+        assert_eq!(
+            server
+                .call(Some(&server.admin), "POST", "/v1/tokens", Some(body))
+                .await
+                .status,
+            400
+        );
+    }
+    let mut browser = Browser::new(&server, Some(&server.admin));
+    let mut shown = 0;
+    let escaped: String = HOSTILE.bytes().map(|b| format!("%{b:02X}")).collect();
+    let asked = [
+        format!("/certificates?q={escaped}"),
+        format!("/certificates?sort={escaped}"),
+        format!("/certificates/{escaped}"),
+        format!("/hosts?q={escaped}"),
+        format!("/hosts/{escaped}"),
+        "/hosts/web-1.fleet".to_owned(),
+        format!("/certificates/{}", host.serial),
+        format!("/audit?subject={escaped}"),
+        format!("/audit?after={escaped}"),
+        format!("/requests?all={escaped}"),
+        format!("/sign-in/{escaped}"),
+        format!("/nothing/{escaped}"),
+    ];
+    let plain = DASHBOARD_ROUTES
+        .iter()
+        .filter(|(method, path, _)| *method == "get" && !path.contains('{'));
+    let plain = plain
+        .map(|(_, path, _)| (*path).to_owned())
+        .filter(|path| !path.contains('.') && *path != "/live");
+    for path in plain.chain(asked) {
+        let page = browser.get(&path).await;
+        let text = page.text();
+        for bad in ["<script>", "<img", "onerror=alert(2)>", "\"' on", "</td><s"] {
+            let found = text.find(bad);
+            assert!(found.is_none(), "{path} holds {bad}: {}", &text[found.unwrap()..]);
+        }
+        shown += usize::from(text.contains("alert(1)"));
+    }
+    assert!(shown >= 6, "what others wrote was shown on {shown} pages only");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_is_approved_by_a_person_who_saw_its_key() {
+    let server = TestServer::memory().await;
+    let olga = server.person("olga", Permission::Operator).await;
+    let mut browser = Browser::new(&server, Some(&olga));
+    for (name, verb, expected) in [("one.fleet", "approve", 201), ("two.fleet", "deny", 403)] {
+        let token = server
+            .token(json!({"profile": "host", "names": [name], "approval": "manual"}))
+            .await;
+        let csr = csr_pem(&key(), name, &[]);
+        assert_eq!(server.enroll(&token, &csr).await.status, 202);
+        let page = browser.get("/requests").await;
+        let text = page.text();
+        let list = server.get(Some(&olga), "/v1/requests").await.json();
+        let request = &list["items"][0];
+        assert!(text.contains(request["spki_sha256"].as_str().unwrap()), "{text}");
+        let action = format!("/requests/{}/{verb}", request["id"].as_str().unwrap());
+        assert!(text.contains(&action));
+        let answer = browser.post(&action, &[("mark", &mark(text))]).await;
+        assert_eq!((answer.status, answer.header("location")), (303, "/requests"));
+        assert_eq!(server.enroll(&token, &csr).await.status, expected, "{verb}");
+        let page = browser.get("/requests?all=1").await;
+        assert!(page.text().contains("client:olga"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_withdrawn_and_the_log_is_verified_from_pages() {
+    let server = TestServer::memory().await;
+    let token = server
+        .token(json!({"names": ["x.fleet"], "reason": "for the test"}))
+        .await;
+    let mut browser = Browser::new(&server, Some(&server.admin));
+    let page = browser.get("/tokens").await;
+    assert!(page.text().contains("for the test"));
+    let id = page.text().split("/tokens/").nth(1).unwrap()[..26].to_owned();
+    let answer = browser
+        .post(&format!("/tokens/{id}/delete"), &[("mark", &mark(page.text()))])
+        .await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(
+        server
+            .enroll(&token, &csr_pem(&key(), "x.fleet", &[]))
+            .await
+            .status,
+        403
+    );
+    let page = browser.get("/audit").await;
+    assert!(page.text().contains("token.delete"));
+    let verified = browser
+        .post("/audit/verify", &[("mark", &mark(page.text()))])
+        .await;
+    assert!(
+        verified.text().contains("none changed or missing"),
+        "{}",
+        verified.text()
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_overview_names_what_needs_somebody_first() {
+    let server = TestServer::memory().await;
+    let mut browser = Browser::new(&server, Some(&server.admin));
+    let page = browser.get("/").await;
+    assert!(
+        page.text().contains("No host or client has joined yet") || page.text().contains("Every host"),
+        "{}",
+        page.text()
+    );
+    let host = server.join("host", "web-1.fleet").await;
+    server.join("host", "web-2.fleet").await;
+    let condition = json!({"type": "ConfigApplied", "status": "False", "reason": "Window", "message": "outside window",
+        "since": "2026-01-01T00:00:00Z"});
+    let of = |serial: &str| json!({"serial": serial, "not_after": "2027-01-01T00:00:00Z"});
+    let report = json!({"observed_generation": 1, "mode": "daemon", "agent_version": "1", "engine_version": null,
+        "endpoints": [], "issued": of(&host.serial.to_string()), "served": of("0a0b"), "renew_at": null, "clock_offset_ms": null,
+        "conditions": [condition]});
+    server
+        .call(Some(&host), "PUT", "/v1/hosts/web-1.fleet/status", Some(report))
+        .await;
+    server.clock.advance(std::time::Duration::from_secs(6));
+    let page = browser.get("/").await;
+    let needs = page
+        .text()
+        .split("id=\"needs\"")
+        .nth(1)
+        .unwrap()
+        .split("</section>")
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(
+        needs.contains("not served") && needs.contains("ConfigApplied: outside window"),
+        "{needs}"
+    );
+    assert!(!needs.contains("web-2"), "{needs}");
+    server.clock.advance(crate::support::pki::DAY * 25);
+    let page = browser.get("/").await;
+    let needs = page
+        .text()
+        .split("id=\"needs\"")
+        .nth(1)
+        .unwrap()
+        .split("</section>")
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(
+        needs.contains("not renewed") && needs.contains("web-2.fleet"),
+        "{needs}"
+    );
+    assert!(needs.contains("silent"), "{needs}");
     server.stop().await;
 }

@@ -43,8 +43,20 @@
     if (found.tagName === "INPUT") { found.focus(); found.select(); } else found.click();
   }
 
+  // Pages with a part that lives look again when the server says so, unless somebody is busy in it.
+  function follow() {
+    if (!document.querySelector('[hx-trigger*="live from:body"]') || !window.EventSource || !window.htmx) return;
+    const source = new EventSource("/live");
+    source.addEventListener("changed", () => {
+      const live = document.getElementById("live");
+      const busy = live && (live.contains(document.activeElement) || live.querySelector("details[open]"));
+      if (!document.hidden && !busy) htmx.trigger(document.body, "live");
+    });
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     times(document);
+    follow();
     setInterval(() => { if (!document.hidden) times(document); }, 5000);
   });
   document.addEventListener("htmx:afterSettle", (event) => times(event.target.parentNode || document));

@@ -3,20 +3,30 @@
 
 mod assets;
 mod audit;
+mod ca;
 mod certificate;
 mod certificates;
+mod chart;
+mod clients;
 mod export;
 mod forms;
 mod host;
 mod hosts;
+mod jobs;
+mod live;
 mod moment;
+mod overview;
 mod page;
 mod person;
+mod requests;
+mod sessions;
+mod sign_in;
+mod tokens;
 
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
-use axum::response::{Redirect, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::Api;
@@ -37,29 +47,38 @@ macro_rules! routes {
 }
 
 routes! {
-    get "/" "viewer" start;
+    get "/" "viewer" overview::show;
     get "/assets/{version}/{file}" "public" assets::asset;
     get "/certificates" "viewer" certificates::list;
     get "/certificates.csv" "viewer" export::csv;
     get "/certificates.json" "viewer" export::json;
     get "/certificates/{serial}" "viewer" certificate::show;
     post "/certificates/{serial}/revoke" "operator" certificate::revoke;
+    get "/sign-in/{link}" "public" sign_in::ask;
+    post "/sign-in/{link}" "public" sign_in::enter;
+    post "/sign-out" "viewer" sign_in::leave;
     get "/hosts" "viewer" hosts::list;
     get "/hosts/{name}" "viewer" host::show;
+    get "/clients" "operator" clients::list;
+    get "/requests" "operator" requests::list;
+    post "/requests/{id}/approve" "operator" requests::approve;
+    post "/requests/{id}/deny" "operator" requests::deny;
+    get "/tokens" "operator" tokens::list;
+    post "/tokens/{id}/delete" "operator" tokens::delete;
+    get "/audit" "operator" audit::list;
+    post "/audit/verify" "operator" audit::verify;
+    get "/ca" "viewer" ca::show;
+    get "/jobs" "viewer" jobs::list;
+    post "/jobs/{name}/run" "operator" jobs::run;
+    get "/live" "viewer" live::follow;
+    get "/sessions" "viewer" sessions::list;
+    post "/sessions/{id}/end" "viewer" sessions::end;
 }
 
 /// Whether a person's browser asks, and not a program.
 pub(super) fn is_for_people(headers: &HeaderMap) -> bool {
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     accepts.is_some_and(|accepts| accepts.contains("text/html"))
-}
-
-/// The page to begin with.
-async fn start(person: person::Person<crate::service::Viewer>) -> Response {
-    drop(person);
-    let mut response = axum::response::IntoResponse::into_response(Redirect::to("/hosts"));
-    page::dress(&mut response, "text/html; charset=utf-8");
-    response
 }
 
 /// What a browser gets where nothing is.

@@ -10,7 +10,8 @@ use super::super::problem::ApiError;
 use super::assets;
 use super::moment::Moment;
 use crate::base::Timestamp;
-use crate::service::{Authorized, Level};
+use crate::model::Permission;
+use crate::service::Caller;
 use crate::wire::Code;
 
 /// Nothing comes from elsewhere, nothing stands inline, and no page is shown inside another one.
@@ -23,16 +24,37 @@ pub(super) enum Section {
     /// None of those in the bar.
     #[default]
     Elsewhere,
+    Overview,
     Hosts,
     Certificates,
+    Clients,
+    Requests,
+    Tokens,
+    Jobs,
+    Audit,
+    Ca,
+    Sessions,
 }
 
 impl Section {
     /// What the bar shows: where it leads, its word.
-    const BAR: [(Section, &'static str, &'static str); 2] = [
+    const BAR: [(Section, &'static str, &'static str); 10] = [
+        (Section::Overview, "/", "Overview"),
         (Section::Hosts, "/hosts", "Hosts"),
         (Section::Certificates, "/certificates", "Certificates"),
+        (Section::Clients, "/clients", "Clients"),
+        (Section::Requests, "/requests", "Requests"),
+        (Section::Tokens, "/tokens", "Tokens"),
+        (Section::Jobs, "/jobs", "Jobs"),
+        (Section::Audit, "/audit", "Audit"),
+        (Section::Ca, "/ca", "CA"),
+        (Section::Sessions, "/sessions", "Sessions"),
     ];
+
+    /// Whether only who may act sees it.
+    fn is_for_operators(self) -> bool {
+        matches!(self, Self::Clients | Self::Requests | Self::Tokens | Self::Audit)
+    }
 }
 
 /// What stands around a page.
@@ -42,17 +64,25 @@ pub(super) struct Shell {
     pub(super) section: Section,
     /// Name and permission of whoever looks.
     pub(super) person: Option<(String, &'static str)>,
+    /// Whether they may act.
+    pub(super) may_act: bool,
+    /// Whether there is a session to sign out of.
+    pub(super) has_session: bool,
     /// The mark for forms.
     pub(super) mark: String,
     pub(super) now: Timestamp,
 }
 
 impl Shell {
-    pub(super) fn of<L: Level>(caller: &Authorized<L>, api: &Api, mark: String) -> Self {
+    pub(super) fn of(caller: &Caller, has_session: bool, api: &Api, mark: String) -> Self {
         let identity = caller.identity();
         let permission = identity.permission.map_or("", |permission| permission.as_str());
         Self {
             person: Some((identity.name.to_string(), permission)),
+            may_act: identity
+                .permission
+                .is_some_and(|permission| permission >= Permission::Operator),
+            has_session,
             mark,
             now: api.service().clock().now(),
             ..Self::default()
@@ -64,8 +94,10 @@ impl Shell {
     }
 
     pub(super) fn bar(&self) -> Vec<(&'static str, &'static str, bool)> {
-        let entry = |(section, path, word)| (path, word, section == self.section);
-        Section::BAR.map(entry).to_vec()
+        let entries = Section::BAR.into_iter();
+        let seen = entries.filter(|(section, _, _)| self.may_act || !section.is_for_operators());
+        seen.map(|(section, path, word)| (path, word, section == self.section))
+            .collect()
     }
 
     /// A time on this page.
@@ -136,8 +168,11 @@ struct RefusalPage<'a> {
 
 impl Refusal {
     /// Nobody is known to be there.
-    pub(super) fn sign_in() -> Self {
-        let text = "Nobody is signed in.";
+    pub(super) fn sign_in(was_signed_in: bool) -> Self {
+        let text = match was_signed_in {
+            true => "The session has ended.",
+            false => "Nobody is signed in.",
+        };
         Self::from(ApiError::new(Code::CertificateRequired, text)).titled("Sign in")
     }
 

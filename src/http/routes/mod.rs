@@ -16,6 +16,7 @@ mod renew;
 mod requests;
 mod revocation;
 mod roles;
+mod sessions;
 mod tokens;
 mod whoami;
 
@@ -57,6 +58,8 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::run))
         .routes(routes!(audit::list))
+        .routes(routes!(sessions::list, sessions::offer))
+        .routes(routes!(sessions::end))
         .routes(routes!(whoami::whoami))
         .routes(routes!(ca::ca_pem))
         .routes(routes!(ca::issuer))

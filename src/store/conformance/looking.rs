@@ -165,6 +165,8 @@ async fn certificates_in_use_are_counted_between_two_times(store: Arc<dyn Store>
         of(IdentityKind::Client, vec![0, 0]),
     ];
     assert_eq!(counts, expected);
+    let all = vec![Timestamp::EPOCH, hour(2), Timestamp::from_secs(1 << 40)];
+    assert_eq!(store.due_counts(all).await.unwrap(), [0, 3]);
 }
 
 async fn what_was_to_be_renewed_and_was_not_is_late(store: Arc<dyn Store>) {

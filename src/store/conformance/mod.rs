@@ -13,6 +13,7 @@ mod renewing;
 mod requests;
 mod revoking;
 mod roles;
+mod sessions;
 mod tokens;
 mod upkeep;
 

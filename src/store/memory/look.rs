@@ -94,6 +94,15 @@ impl LookStore for MemoryStore {
         Ok([IdentityKind::Host, IdentityKind::Client].map(of).to_vec())
     }
 
+    async fn due_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<u64>, StoreError> {
+        let inner = self.lock();
+        let count = |from: Timestamp, to: Timestamp| {
+            let fits = |c: &Certificate| is_open(c) && c.renew_after >= from && c.renew_after < to;
+            inner.state.certificates().filter(|(_, c)| fits(c)).count() as u64
+        };
+        Ok(edges.windows(2).map(|pair| count(pair[0], pair[1])).collect())
+    }
+
     async fn overdue(&self, due: Timestamp, now: Timestamp, limit: u32) -> Result<Overdue, StoreError> {
         let inner = self.lock();
         let all = inner.state.certificates();

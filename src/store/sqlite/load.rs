@@ -10,14 +10,13 @@ use sqlx::{Arguments as _, SqliteConnection};
 use super::super::feed::{CrlSlot, RevokeOrder, RevokeTarget};
 use super::super::op::Op;
 use super::super::roles::RoleChange;
+use super::super::sessions::SessionChange;
 use super::super::state::{Head, Key, Row, State, host_names};
 use super::super::upkeep::PruneOrder;
 use super::super::{Enrollment, Renewal};
 use super::failure::Failure;
-use super::roles;
 use super::rows::{self, Columns};
-use super::sql;
-use super::upkeep;
+use super::{roles, sessions, sql, upkeep};
 use crate::base::{Id, Timestamp, encoding::hex};
 use crate::model::audit::GENESIS;
 use crate::model::{FeedOrigin, Identity, IdentityKind, SealKey};
@@ -47,6 +46,7 @@ struct Wanted {
     roles: bool,
     /// Roles that are to be removed.
     removed: BTreeSet<String>,
+    sessions: Vec<SessionChange>,
     earliest: Option<Timestamp>,
     jobs: bool,
     prunes: Vec<PruneOrder>,
@@ -98,6 +98,7 @@ impl Wanted {
             Op::Roles(order) => self.add_roles(&order.change),
             Op::Job(_) => self.jobs = true,
             Op::Prune(order) => self.prunes.push(order.as_ref().clone()),
+            Op::Session(order) => self.sessions.push(order.change.clone()),
         }
     }
 
@@ -178,6 +179,7 @@ pub async fn load<'a>(
     for order in &wanted.prunes {
         upkeep::load_old(connection, order, &mut state).await?;
     }
+    sessions::load(connection, &wanted.sessions, &mut state).await?;
     Ok(state)
 }
 

@@ -56,21 +56,21 @@ impl LookStore for SqliteStore {
     }
 
     async fn expiry_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<ExpiryCounts>, StoreError> {
-        let edges: Vec<i64> = edges.into_iter().map(Timestamp::as_millis).collect();
-        let edges = rows::json(&edges);
+        let edges = as_json(edges);
         let mut found = Vec::new();
         for kind in [IdentityKind::Host, IdentityKind::Client] {
             let query = sqlx::query(sql::EXPIRY_COUNTS)
                 .bind(edges.clone())
                 .bind(kind.as_str());
-            let counts = self.reader().all(query).await?;
-            let counts: Result<Vec<[u64; 2]>, StoreError> = counts.iter().map(rows::counts).collect();
-            let mut counts = counts?;
-            counts.sort_unstable();
-            let counts = counts.into_iter().map(|[_, count]| count).collect();
+            let counts = in_order(&self.reader().all(query).await?)?;
             found.push(ExpiryCounts { kind, counts });
         }
         Ok(found)
+    }
+
+    async fn due_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<u64>, StoreError> {
+        let query = sqlx::query(sql::DUE_COUNTS).bind(as_json(edges));
+        in_order(&self.reader().all(query).await?)
     }
 
     async fn overdue(&self, due: Timestamp, now: Timestamp, limit: u32) -> Result<Overdue, StoreError> {
@@ -90,6 +90,19 @@ impl LookStore for SqliteStore {
             first: first.iter().map(certificate).collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn as_json(edges: Vec<Timestamp>) -> String {
+    let edges: Vec<i64> = edges.into_iter().map(Timestamp::as_millis).collect();
+    rows::json(&edges)
+}
+
+/// Counts in the order of their keys.
+fn in_order(rows: &[SqliteRow]) -> Result<Vec<u64>, StoreError> {
+    let counts: Result<Vec<[u64; 2]>, StoreError> = rows.iter().map(rows::counts).collect();
+    let mut counts = counts?;
+    counts.sort_unstable();
+    Ok(counts.into_iter().map(|[_, count]| count).collect())
 }
 
 fn certificate(row: &SqliteRow) -> Result<Certificate, StoreError> {

@@ -12,6 +12,7 @@ mod read;
 mod roles;
 mod rows;
 mod save;
+mod sessions;
 mod sql;
 #[cfg(test)]
 mod tests;

@@ -76,7 +76,8 @@ impl<'r> Columns<'r> {
         id.transpose().map_err(|_| self.corrupt("not an id"))
     }
 
-    fn serial(&mut self) -> Read<Serial> {
+    /// A serial.
+    pub fn serial(&mut self) -> Read<Serial> {
         let bytes: Vec<u8> = self.raw()?;
         Serial::from_bytes(&bytes).map_err(|e| self.corrupt(e))
     }

@@ -1,7 +1,7 @@
 //! Writes down what a group of operations changed, in a handful of multi-row statements.
 
 mod feed;
-mod statements;
+pub mod statements;
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,9 @@ use sqlx::SqliteConnection;
 use self::statements::{Values, insert, one, update};
 use super::super::state::{Row, State};
 use super::failure::Failure;
-use super::roles;
 use super::rows::{approval_text, json};
 use super::sql;
-use super::upkeep;
+use super::{roles, sessions, upkeep};
 use crate::base::encoding::hex;
 use crate::model::enrollment::PendingRequest;
 use crate::model::{Certificate, Identity, Token};
@@ -27,6 +26,7 @@ pub async fn save(connection: &mut SqliteConnection, state: &State) -> Result<()
     save_reports(connection, state).await?;
     feed::save(connection, state).await?;
     roles::save(connection, state).await?;
+    sessions::save(connection, state).await?;
     let records: Vec<_> = state.changes.records.iter().collect();
     insert(connection, sql::INSERT_AUDIT, 9, &records, |record, row| {
         row.add(record.seq as i64)?.add(record.at.as_millis())?;

@@ -358,6 +358,28 @@ pub const MISSING: &str = concat!(
     counting_hosts!(),
     " AND (a.number IS NULL OR a.number < $1 OR NOT a.refuses) ORDER BY i.name LIMIT $4"
 );
+pub const INSERT_SESSION: &str = "INSERT INTO session (id, link_sha256, cookie_sha256, identity, name, serial, \
+     created_at, started_at, seen_at, source, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+pub const START_SESSION: &str = "UPDATE session SET cookie_sha256 = $2, started_at = $3, seen_at = $4, source = $5, \
+     ended_at = $6 WHERE id = $1 AND started_at IS NULL AND ended_at IS NULL";
+pub const TOUCH_SESSION: &str =
+    "UPDATE session SET seen_at = $2, ended_at = $3 WHERE id = $1 AND ended_at IS NULL";
+pub const FORGET_SESSIONS: &str = "DELETE FROM session WHERE created_at < $1";
+macro_rules! sessions {
+    ($end:literal) => {
+        concat!(
+            "SELECT s.id, s.link_sha256, s.cookie_sha256, s.identity, s.name, s.serial, s.created_at, s.started_at, \
+             s.seen_at, s.source, s.ended_at FROM session AS s ",
+            $end
+        )
+    };
+}
+pub const SESSION: &str = sessions!("WHERE s.id = $1");
+pub const SESSION_BY_LINK: &str = sessions!("WHERE s.link_sha256 = $1");
+pub const SESSION_BY_COOKIE: &str = sessions!("WHERE s.cookie_sha256 = $1");
+pub const SESSIONS: &str = sessions!("WHERE s.created_at >= $1 ORDER BY s.created_at DESC LIMIT $2");
+pub const SESSIONS_OF: &str =
+    sessions!("WHERE s.identity = $3 AND s.created_at >= $1 ORDER BY s.created_at DESC LIMIT $2");
 /// Ends inside the bounds of a walk; what is walked through is joined after it.
 pub const CERTIFICATES_WALKED: &str = concat!(
     "SELECT ",
@@ -385,6 +407,10 @@ pub const HOSTS_STARTING: &str = concat!(
 );
 pub const EXPIRY_COUNTS: &str = "SELECT k.key, (SELECT count(*) FROM certificate AS c INDEXED BY certificate_open \
        WHERE c.kind = $2 AND c.not_after >= k.value AND c.not_after < json_extract($1, '$[' || (k.key + 1) || ']') \
+         AND c.superseded_by IS NULL AND c.revoked_at IS NULL) \
+     FROM json_each($1) AS k WHERE k.key < json_array_length($1) - 1";
+pub const DUE_COUNTS: &str = "SELECT k.key, (SELECT count(*) FROM certificate AS c INDEXED BY certificate_due \
+       WHERE c.renew_after >= k.value AND c.renew_after < json_extract($1, '$[' || (k.key + 1) || ']') \
          AND c.superseded_by IS NULL AND c.revoked_at IS NULL) \
      FROM json_each($1) AS k WHERE k.key < json_array_length($1) - 1";
 pub const COUNT_OVERDUE: &str = "SELECT count(*) FROM (SELECT 1 FROM certificate AS c INDEXED BY certificate_due \

@@ -88,6 +88,12 @@ pub struct Changes {
     pub jobs: BTreeSet<JobName>,
     /// What was removed because it was old.
     pub removed: Removed,
+    /// Sessions; those changed were used or ended.
+    pub sessions: Touched<Id>,
+    /// Sessions whose link was spent.
+    pub sessions_started: BTreeSet<Id>,
+    /// Sessions made before this are forgotten.
+    pub sessions_forgotten: Option<Timestamp>,
     /// New numbers of the feed, in order.
     pub feed: Vec<Change>,
     /// New audit records, in order.
@@ -117,6 +123,9 @@ impl Changes {
         self.roles.clear();
         self.jobs.clear();
         self.removed = Removed::default();
+        self.sessions.clear();
+        self.sessions_started.clear();
+        self.sessions_forgotten = None;
         (std::mem::take(&mut self.records), std::mem::take(&mut self.feed))
     }
 }

@@ -10,6 +10,7 @@ mod enroll;
 mod feed;
 mod requests;
 mod roles;
+mod sessions;
 mod tokens;
 mod upkeep;
 
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use changes::Changes;
 pub use enroll::host_names;
+pub use sessions::SessionRow;
 
 use super::feed::{Acknowledgement, CrlSlot};
 use super::op::{Answer, Op, Outcome};
@@ -90,6 +92,7 @@ pub struct State {
     jobs: BTreeMap<JobName, JobState>,
     oldest: Vec<Checkpoint>,
     checkpoint: Option<Checkpoint>,
+    sessions: BTreeMap<Id, SessionRow>,
 }
 
 /// Rows as they are in the database: nothing here counts as a change.
@@ -257,6 +260,7 @@ impl State {
             Op::Roles(order) => Ok(self.change_roles(order)),
             Op::Job(order) => Ok(self.change_job(order)),
             Op::Prune(order) => self.prune(order),
+            Op::Session(order) => Ok(self.change_session(order)),
             Op::Probe => Ok(Answer::Done),
         }
     }

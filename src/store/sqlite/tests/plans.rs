@@ -181,7 +181,13 @@ async fn searches_and_walks_follow_an_index_and_are_bounded() {
 }
 
 /// Statements that are the same every time.
-const PLAIN: [&str; 54] = [
+const PLAIN: [&str; 60] = [
+    sql::DUE_COUNTS,
+    sql::SESSION,
+    sql::SESSION_BY_LINK,
+    sql::SESSION_BY_COOKIE,
+    sql::SESSIONS,
+    sql::SESSIONS_OF,
     sql::WALKED_TO,
     sql::SERIALS_STARTING,
     sql::HOSTS_STARTING,
