@@ -58,6 +58,8 @@ impl Service {
         }
         let order = match search.order {
             _ if !text.is_empty() => WalkOrder::Beginning(text.clone()),
+            // Few are superseded and still good, and no index leads along them: a bounded walk from the newest on.
+            ListOrder::Expiry if search.statuses == [CertificateStatus::Superseded] => WalkOrder::Newest,
             ListOrder::Expiry => {
                 let filter = CertificateFilter {
                     statuses: search.statuses,
