@@ -83,10 +83,19 @@ impl Place {
 
     /// Has the administrator make a join token for hosts.
     pub async fn token(&self, pattern: &str, uses: u32) -> anyhow::Result<String> {
+        self.token_for(IdentityKind::Host, pattern, uses).await
+    }
+
+    /// Has the administrator make a join token.
+    pub async fn token_for(&self, profile: IdentityKind, pattern: &str, uses: u32) -> anyhow::Result<String> {
+        let cidrs = match profile {
+            IdentityKind::Host => vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
+            IdentityKind::Client => Vec::new(),
+        };
         let request = TokenRequest {
-            profile: IdentityKind::Host,
+            profile,
             names: vec![pattern.to_owned()],
-            cidrs: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
+            cidrs,
             sources: Vec::new(),
             uses: Some(uses),
             expires_in: None,

@@ -29,6 +29,11 @@ pub const LABELS_MAX: usize = 64;
 pub const PAGE_MAX: u32 = 1000;
 /// Page size when none was asked for.
 pub const PAGE_DEFAULT: u32 = 100;
+/// TLS handshakes of the server at a time; further ones wait in the kernel's queue.
+pub const HANDSHAKES_MAX: usize = 1024;
+/// Connections that wait in the kernel's queue until they are accepted, where the system allows as many
+/// (`net.core.somaxconn`).
+pub const LISTEN_QUEUE: u32 = 4096;
 /// How long a TLS handshake may take.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client may take to send its request head.

@@ -13,11 +13,11 @@ use rustls::ClientConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::{self, Connection};
+use super::connection::{self, Connection, Sharing};
 use super::{CALL_TIMEOUT, Error, RESPONSE_BYTES_MAX, ServerUrl};
 use crate::base::limits::CRL_BYTES_MAX;
 use crate::base::{Clock, Timestamp};
-use crate::pki::tls::{ALPN_HTTP1, ServerTrust, TlsIdentity, client_config};
+use crate::pki::tls::{ALPN_HTTP1, ALPN_HTTP2, ServerTrust, TlsIdentity, client_config};
 use crate::wire::Problem;
 
 /// A connection that was idle for longer is not used again: the server may be closing it right now.
@@ -31,8 +31,12 @@ const NO_OFFSET: i64 = i64::MIN;
 pub struct Client {
     pub(super) server: ServerUrl,
     pub(super) tls: Arc<ClientConfig>,
+    /// The same for a connection that several requests may share.
+    pub(super) lasting_tls: Arc<ClientConfig>,
     clock: Arc<dyn Clock>,
     idle: Mutex<Option<(Timestamp, Connection)>>,
+    /// The connection of a feed that is followed.
+    shared: Mutex<Option<Sharing>>,
     offset_ms: AtomicI64,
     call_timeout: Duration,
 }
@@ -70,11 +74,15 @@ impl Client {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let tls = client_config(trust, identity, Arc::clone(&clock), ALPN_HTTP1);
+        let mut lasting = tls.clone();
+        lasting.alpn_protocols = ALPN_HTTP2.iter().map(|protocol| protocol.to_vec()).collect();
         Self {
             server,
             tls: Arc::new(tls),
+            lasting_tls: Arc::new(lasting),
             clock,
             idle: Mutex::new(None),
+            shared: Mutex::new(None),
             offset_ms: AtomicI64::new(NO_OFFSET),
             call_timeout: CALL_TIMEOUT,
         }
@@ -137,10 +145,14 @@ impl Client {
     async fn send_request(&self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
         let sent_at = self.clock.now();
         let call = tokio::time::timeout(self.call_timeout, self.exchange(request));
-        let answer = call.await.map_err(|_| Error::Timeout {
-            server: self.server.clone(),
-            doing: "waiting for its answer",
-            after: self.call_timeout,
+        let answer = call.await.map_err(|_| {
+            // It may be dead. The next call does not trust it.
+            self.share(None);
+            Error::Timeout {
+                server: self.server.clone(),
+                doing: "waiting for its answer",
+                after: self.call_timeout,
+            }
         })??;
         self.note_offset(&answer.headers, sent_at);
         Ok(answer)
@@ -152,30 +164,42 @@ impl Client {
         } else {
             RESPONSE_BYTES_MAX
         };
-        let (mut connection, response) = self.answered(request).await?;
+        let (connection, response) = self.answered(request).await?;
         let (parts, body) = response.into_parts();
         let answer = Answer {
             status: parts.status,
             headers: parts.headers,
             body: self.read(body, bytes_max).await?,
         };
-        if connection.sender.ready().await.is_ok() {
+        if let Some(mut connection) = connection
+            && connection.sender.ready().await.is_ok()
+        {
             *self.idle.lock().expect("no panic while the lock is held") =
                 Some((self.clock.now(), connection));
         }
         Ok(answer)
     }
 
-    /// Sends on the idle connection, or on a new one when the idle one turns out to be gone before any
-    /// of the request was written to it.
+    /// Sends on the connection of the feed, else on the idle one, or on a new one when these turn out to be gone
+    /// before any of the request was written to them. Gives the connection back unless it is the feed's.
     async fn answered(
         &self,
         request: Request<Full<Bytes>>,
-    ) -> Result<(Connection, Response<Incoming>), Error> {
+    ) -> Result<(Option<Connection>, Response<Incoming>), Error> {
+        if let Some(mut shared) = self.shared() {
+            let copy = connection::for_http2(&self.server, request.clone());
+            match shared.try_send_request(copy).await {
+                Ok(response) => return Ok((None, response)),
+                Err(mut unsent) => match unsent.take_message() {
+                    Some(_) => self.share(None),
+                    None => return Err(connection::failed(&self.server, unsent.error())),
+                },
+            }
+        }
         let mut request = request;
         if let Some(mut idle) = self.take_idle() {
             match idle.sender.try_send_request(request).await {
-                Ok(response) => return Ok((idle, response)),
+                Ok(response) => return Ok((Some(idle), response)),
                 Err(mut unsent) => match unsent.take_message() {
                     Some(back) => request = back,
                     None => return Err(connection::failed(&self.server, unsent.error())),
@@ -184,9 +208,19 @@ impl Client {
         }
         let mut fresh = connection::open(&self.server, &self.tls).await?;
         match fresh.sender.send_request(request).await {
-            Ok(response) => Ok((fresh, response)),
+            Ok(response) => Ok((Some(fresh), response)),
             Err(e) => Err(connection::failed(&self.server, &e)),
         }
+    }
+
+    /// Has further calls go over this connection, or over ones of their own.
+    pub(super) fn share(&self, sharing: Option<Sharing>) {
+        *self.shared.lock().expect("no panic while the lock is held") = sharing;
+    }
+
+    fn shared(&self) -> Option<Sharing> {
+        let shared = self.shared.lock().expect("no panic while the lock is held");
+        shared.clone().filter(|sharing| !sharing.is_closed())
     }
 
     fn take_idle(&self) -> Option<Connection> {

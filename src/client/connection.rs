@@ -1,4 +1,5 @@
-//! One TLS connection to the server: found, dialled, verified; then HTTP/1.1 on it.
+//! One TLS connection to the server: found, dialled, verified; then HTTP/1.1 on it, or HTTP/2 where several requests are
+//! to share it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,9 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use http::{Request, Response, Version, header};
 use http_body_util::Full;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -24,32 +27,96 @@ use crate::pki::tls::{self, PinMismatch};
 /// How long one address of several has before the next one is tried beside it (RFC 8305 §5).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
+/// Sends one request at a time.
+pub(super) type OneByOne = http1::SendRequest<Full<Bytes>>;
+/// Sends any number at a time; its clones share the connection, and none of them keeps it open.
+pub(super) type Sharing = http2::SendRequest<Full<Bytes>>;
+
 /// An open connection; closed when dropped.
-pub(super) struct Connection {
-    pub(super) sender: SendRequest<Full<Bytes>>,
+pub(super) struct Connection<S = OneByOne> {
+    pub(super) sender: S,
     task: AbortHandle,
 }
 
-impl Drop for Connection {
+impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Dials the server. Nothing of a request is written before the server's chain is verified.
+/// A connection that lasts, in the version that the server chose.
+pub(super) enum Lasting {
+    Alone(Connection),
+    Shared(Connection<Sharing>),
+}
+
+impl Lasting {
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        server: &ServerUrl,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        match self {
+            Self::Alone(connection) => connection.sender.send_request(request).await,
+            Self::Shared(connection) => connection.sender.send_request(for_http2(server, request)).await,
+        }
+    }
+
+    /// What further requests can be sent with, beside the first.
+    pub(super) fn sharing(&self) -> Option<Sharing> {
+        match self {
+            Self::Alone(_) => None,
+            Self::Shared(connection) => Some(connection.sender.clone()),
+        }
+    }
+}
+
+/// A request of HTTP/1.1 as one of HTTP/2: its authority stands in the target (RFC 9113 §8.3.1).
+pub(super) fn for_http2(server: &ServerUrl, request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    let (mut parts, body) = request.into_parts();
+    parts.uri = format!("https://{}{}", server.authority(), parts.uri)
+        .parse()
+        .expect("the authority was parsed, and so was the path");
+    parts.headers.remove(header::HOST);
+    parts.version = Version::HTTP_2;
+    Request::from_parts(parts, body)
+}
+
+/// Dials the server, for HTTP/1.1. Nothing of a request is written before the server's chain is verified.
 pub(super) async fn open(server: &ServerUrl, tls: &Arc<ClientConfig>) -> Result<Connection, Error> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, secure(server, tls)).await;
-    let stream = stream.map_err(|_| Error::Timeout {
-        server: server.clone(),
-        doing: "connecting",
-        after: CONNECT_TIMEOUT,
-    })??;
+    over_http1(server, dial_in_time(server, tls).await?).await
+}
+
+/// The same for a connection that lasts. `tls` offers HTTP/2 too.
+pub(super) async fn open_lasting(server: &ServerUrl, tls: &Arc<ClientConfig>) -> Result<Lasting, Error> {
+    let stream = dial_in_time(server, tls).await?;
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return over_http1(server, stream).await.map(Lasting::Alone);
+    }
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .map_err(|e| failed(server, &e))?;
+    let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
+    Ok(Lasting::Shared(Connection { sender, task }))
+}
+
+async fn over_http1(server: &ServerUrl, stream: TlsStream<TcpStream>) -> Result<Connection, Error> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|e| failed(server, &e))?;
     // The outcome of the connection shows in the outcome of the request that is on it.
     let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
     Ok(Connection { sender, task })
+}
+
+async fn dial_in_time(server: &ServerUrl, tls: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Error> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, secure(server, tls)).await;
+    stream.map_err(|_| Error::Timeout {
+        server: server.clone(),
+        doing: "connecting",
+        after: CONNECT_TIMEOUT,
+    })?
 }
 
 async fn secure(server: &ServerUrl, tls: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Error> {
@@ -141,7 +208,7 @@ pub(super) fn failed(server: &ServerUrl, error: &hyper::Error) -> Error {
     if error.is_parse() {
         return Error::Protocol {
             server,
-            what: format!("not HTTP/1.1 ({error})"),
+            what: format!("not HTTP ({error})"),
         };
     }
     let mut source: &dyn std::error::Error = error;

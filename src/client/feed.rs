@@ -1,4 +1,5 @@
-//! `GET /v1/feed`: one long answer, read event by event. Has a connection of its own; dropped, it closes it.
+//! `GET /v1/feed`: one long answer, read event by event, on a connection that the client's other calls share as long as
+//! it lasts. Dropped, it closes it.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use super::call::Answer;
-use super::connection::{self, Connection};
+use super::connection::{self, Lasting};
 use super::query::with;
 use super::{Client, Error, RESPONSE_BYTES_MAX, ServerUrl};
 use crate::model::Position;
@@ -46,7 +47,7 @@ pub struct Feed {
     server: ServerUrl,
     body: Incoming,
     lines: Lines,
-    _connection: Connection,
+    _connection: Lasting,
 }
 
 impl std::fmt::Debug for Feed {
@@ -58,7 +59,9 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Client {
-    /// Follows the feed after `after`; from the beginning, by a snapshot, without it.
+    /// Follows the feed after `after`; from the beginning, by a snapshot, without it. Further calls of this client go
+    /// over the same connection, where the server speaks HTTP/2: ten thousand hosts that acknowledge a revocation
+    /// shake no hands for it.
     ///
     /// # Errors
     /// As every call; a refusal of the server is [`Error::Problem`].
@@ -89,9 +92,10 @@ impl Client {
         let mut request = self.request(Method::GET, &path, Bytes::new());
         let accept = header::HeaderValue::from_static(EVENT_STREAM);
         request.headers_mut().insert(header::ACCEPT, accept);
-        let mut connection = connection::open(&self.server, &self.tls).await?;
-        let answer = connection.sender.send_request(request).await;
-        let (parts, body) = answer
+        let mut connection = connection::open_lasting(&self.server, &self.lasting_tls).await?;
+        let (parts, body) = connection
+            .send(&self.server, request)
+            .await
             .map_err(|e| connection::failed(&self.server, &e))?
             .into_parts();
         if parts.status != StatusCode::OK {
@@ -102,6 +106,7 @@ impl Client {
             };
             return Err(self.refusal(&answer));
         }
+        self.share(connection.sharing());
         Ok(Feed {
             server: self.server.clone(),
             body,

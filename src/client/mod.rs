@@ -1,4 +1,5 @@
-//! Typed HTTP client of the server's API: HTTPS with our own trust, HTTP/1.1, bounded in time and bytes.
+//! Typed HTTP client of the server's API: HTTPS with our own trust, HTTP/1.1 (HTTP/2 while it follows the feed), bounded
+//! in time and bytes.
 //! Used by the agent and by the command line. Never follows a redirect, never speaks plain HTTP, and never
 //! writes a byte of a request before the server's chain has been verified.
 

@@ -43,6 +43,8 @@ pub(super) struct Draining(pub(super) CancellationToken);
 pub struct Limits {
     /// Connections at a time; further ones wait in the kernel's queue.
     pub connections_max: usize,
+    /// Handshakes at a time; further ones wait in the kernel's queue.
+    pub handshakes_max: usize,
     /// For the TLS handshake.
     pub handshake: Duration,
     /// For a request's head, and for the first bytes of HTTP/2.
@@ -57,6 +59,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: limits::CONNECTIONS_MAX,
+            handshakes_max: limits::HANDSHAKES_MAX,
             handshake: limits::HANDSHAKE_TIMEOUT,
             header: limits::HEADER_TIMEOUT,
             idle: limits::IDLE_TIMEOUT,
@@ -70,6 +73,8 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Flow-control windows of HTTP/2, bytes: bounds what one connection can make us buffer.
 const H2_STREAM_WINDOW: u32 = 64 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 256 * 1024;
+/// What is kept of an answer for a client that does not read, besides the piece that was just made, bytes.
+const H2_SEND_BUFFER: usize = 32 * 1024;
 
 /// Requests in flight, and how many there ever were.
 #[derive(Debug, Default)]
@@ -148,7 +153,8 @@ pub(super) async fn serve<S>(
         .max_concurrent_streams(limits::STREAMS_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .initial_stream_window_size(H2_STREAM_WINDOW)
-        .initial_connection_window_size(H2_CONNECTION_WINDOW);
+        .initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .max_send_buf_size(H2_SEND_BUFFER);
     let connection = http2.serve_connection(TokioIo::new(Prefixed { first, stream }), service);
     drive(connection, |c| c.graceful_shutdown(), &activity, limits, stop).await;
 }

@@ -25,6 +25,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// Goes with an answer that every host gets after every change: its line is written at `debug`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Routine;
+
 /// Answers for paths and methods that do not exist, and the frame around everything.
 pub(super) fn wrap(router: Router<Api>, api: Api) -> Router {
     router
@@ -65,7 +69,7 @@ async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response
         })
     };
     let now = clock.now();
-    line.log(&id, response.status(), now.since(started).as_millis());
+    line.log(&id, &response, now.since(started).as_millis());
     dress(response, &id, date::header(now))
 }
 
@@ -92,10 +96,15 @@ impl Line {
         }
     }
 
-    fn log(self, id: &str, status: StatusCode, ms: u128) {
+    fn log(self, id: &str, response: &Response, ms: u128) {
+        let status = response.status().as_u16();
         let source = self.source.map(|s| s.to_string()).unwrap_or_default();
         let peer = self.peer.unwrap_or_default();
-        tracing::info!(request = id, method = %self.method, route = self.path, status = status.as_u16(), ms, source, peer, "request");
+        if response.extensions().get::<Routine>().is_some() {
+            tracing::debug!(request = id, method = %self.method, route = self.path, status, ms, source, peer, "request");
+        } else {
+            tracing::info!(request = id, method = %self.method, route = self.path, status, ms, source, peer, "request");
+        }
     }
 }
 

@@ -56,7 +56,8 @@ impl Tls {
         Self { limits, ..self }
     }
 
-    async fn serve(self, stream: TcpStream, from: SocketAddr, stop: CancellationToken) {
+    async fn serve(self, accepted: Accepted, stop: CancellationToken) {
+        let Accepted { stream, from, turn } = accepted;
         let verifier = Arc::new(Verifier::new(Arc::clone(&self.admission), self.clock.now()));
         let config = server_config(self.identity, Arc::clone(&verifier) as _, ALPN_HTTP2);
         let handshake = TlsAcceptor::from(Arc::new(config)).accept(stream);
@@ -71,6 +72,7 @@ impl Tls {
             }
             Err(_) => return tracing::debug!(%from, "TLS handshake took too long"),
         };
+        drop(turn);
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let peer = verifier
             .outcome()
@@ -87,7 +89,7 @@ impl Tls {
 /// Serves HTTPS until `stop`, then drains.
 pub async fn serve_tls(listener: TcpListener, tls: Tls, stop: CancellationToken) {
     let limits = tls.limits;
-    let serve = |stream, from, stop| tls.clone().serve(stream, from, stop);
+    let serve = |accepted, stop| tls.clone().serve(accepted, stop);
     accept(listener, limits, stop, serve).await;
 }
 
@@ -114,26 +116,43 @@ impl Plain {
 /// Serves plain HTTP/1.1 until `stop`, then drains.
 pub async fn serve_plain(listener: TcpListener, plain: Plain, stop: CancellationToken) {
     let limits = plain.limits;
-    let serve = |stream, from: SocketAddr, stop| {
+    let serve = |accepted: Accepted, stop| {
         let info = ConnectionInfo {
-            source: Some(from.ip().to_canonical()),
+            source: Some(accepted.from.ip().to_canonical()),
             peer: None,
         };
-        connection::serve(stream, false, plain.router.clone(), info, limits, stop)
+        connection::serve(
+            accepted.stream,
+            false,
+            plain.router.clone(),
+            info,
+            limits,
+            stop,
+        )
     };
     accept(listener, limits, stop, serve).await;
 }
 
-/// Accepts, one task per connection, as many as the limit allows.
+/// A connection, before its handshake.
+struct Accepted {
+    stream: TcpStream,
+    from: SocketAddr,
+    /// Held until the handshake is over.
+    turn: OwnedSemaphorePermit,
+}
+
+/// Accepts, one task per connection, as many as the limits allow. When a fleet comes back at once, the handshakes that
+/// were begun are finished before more are: begun all together, they would all run out of time together.
 async fn accept<F, S>(listener: TcpListener, limits: Limits, stop: CancellationToken, serve: S)
 where
     F: Future<Output = ()> + Send + 'static,
-    S: Fn(TcpStream, SocketAddr, CancellationToken) -> F,
+    S: Fn(Accepted, CancellationToken) -> F,
 {
     let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let turns = Arc::new(Semaphore::new(limits.handshakes_max));
     let connections = TaskTracker::new();
-    while let Some((stream, from, permit)) = next(&listener, &permits, &stop).await {
-        let serving = serve(stream, from, stop.clone());
+    while let Some((accepted, permit)) = next(&listener, &permits, &turns, &stop).await {
+        let serving = serve(accepted, stop.clone());
         connections.spawn(async move {
             serving.await;
             drop(permit);
@@ -154,10 +173,18 @@ where
 async fn next(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
+    turns: &Arc<Semaphore>,
     stop: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = tokio::select! {
-        permit = Arc::clone(permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+) -> Option<(Accepted, OwnedSemaphorePermit)> {
+    let both = async {
+        let permit = Arc::clone(permits).acquire_owned().await;
+        (permit, Arc::clone(turns).acquire_owned().await)
+    };
+    let (permit, turn) = tokio::select! {
+        (permit, turn) = both => (
+            permit.expect("the semaphore is never closed"),
+            turn.expect("the semaphore is never closed"),
+        ),
         () = stop.cancelled() => return None,
     };
     loop {
@@ -169,7 +196,7 @@ async fn next(
             Ok((stream, from)) => {
                 // Small answers go out at once; a failure here shows again on the first write.
                 let _ = stream.set_nodelay(true);
-                return Some((stream, from, permit));
+                return Some((Accepted { stream, from, turn }, permit));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

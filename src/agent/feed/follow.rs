@@ -21,9 +21,10 @@ use crate::sys::{FileError, Files, Versions};
 use crate::wire::FeedKnown;
 use crate::wire::feed::{FeedChange, FeedHello, FeedSnapshot};
 
-/// The first wait before connecting again, at least; it grows up to the second.
-const RETRY_FLOOR: Duration = Duration::from_millis(500);
-const RETRY_CAP: Duration = Duration::from_secs(30);
+/// The first wait before connecting again, at least; it grows up to [`RETRY_CAP`].
+pub const RETRY_FLOOR: Duration = Duration::from_millis(500);
+/// The longest wait before connecting again.
+pub const RETRY_CAP: Duration = Duration::from_secs(30);
 /// How long to wait for a certificate, before it is looked for again.
 const NO_CERTIFICATE_WAIT: Duration = Duration::from_millis(500);
 /// Turns without a wait, one after the other: another feed, then giving back, then a snapshot.

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 pub use disk::{Kept, KeptError, Place, directory, revoked};
-pub use follow::{Follower, Parts, Turn, count_silence};
+pub use follow::{Follower, Parts, RETRY_CAP, RETRY_FLOOR, Turn, count_silence};
 pub use ledger::everything;
 pub use metrics::source;
 pub use state::{FeedState, FeedView};

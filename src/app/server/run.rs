@@ -1,17 +1,19 @@
 //! `server run`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 use listenfd::ListenFd;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::compose::{self, Sockets};
 use super::config::{Config, Flags};
 use super::passphrase::PassphraseArgs;
 use crate::app::logging::{self, LogFormat};
+use crate::base::limits::LISTEN_QUEUE;
 use crate::sys::systemd;
 
 /// Flags of `server run`.
@@ -104,10 +106,10 @@ async fn sockets(config: &Config) -> anyhow::Result<Sockets> {
     if passed.len() == 0 {
         let mut https = Vec::new();
         for address in &config.listen {
-            https.push(bind(*address, "listen").await?);
+            https.push(bind(*address, "listen")?);
         }
         let http = match config.http_listen {
-            Some(address) => Some(bind(address, "http_listen").await?),
+            Some(address) => Some(bind(address, "http_listen")?),
             None => None,
         };
         return Ok(Sockets { https, http });
@@ -129,8 +131,17 @@ async fn sockets(config: &Config) -> anyhow::Result<Sockets> {
     })
 }
 
-async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let open = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(LISTEN_QUEUE)
+    };
+    open().with_context(|| {
         format!("cannot listen on {address}: another program may hold the port; choose another with {key}")
     })
 }

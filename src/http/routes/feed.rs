@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::super::connection::Draining;
 use super::super::extract::{Access, Body, Query};
+use super::super::frame::Routine;
 use super::super::problem::{ApiError, Problems};
 use super::super::{Api, views};
 use crate::base::limits::{API_BODY_BYTES_MAX, FEED_HEARTBEAT};
@@ -84,7 +85,10 @@ fn event(told: Told) -> Bytes {
                 },
             )
         }
-        Told::Change(sealed) => framed(EVENT_CHANGE, Some(sealed.change.number), &views::change(&sealed)),
+        Told::Change(news) => news.words(|sealed| {
+            let number = sealed.change.number;
+            framed(EVENT_CHANGE, Some(number), &views::change(sealed))
+        }),
         Told::Snapshot {
             at,
             seal,
@@ -157,9 +161,9 @@ pub(super) async fn acknowledge(
     State(api): State<Api>,
     Access(host): Access<HostItself>,
     Body(applied): Body<FeedApplied, API_BODY_BYTES_MAX>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<(Extension<Routine>, StatusCode), ApiError> {
     api.service().acknowledge(&host, applied).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((Extension(Routine), StatusCode::NO_CONTENT))
 }
 
 /// Who has applied a number of the feed

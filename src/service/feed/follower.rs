@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::Sealed;
+use super::{News, Sealed};
 use super::roles::{RolesTold, changed};
 use crate::base::limits::{FEED_BEHIND_MAX, FEED_FOLLOWERS_MAX, FEED_HEARTBEAT, FEED_PAGE, FEED_SKEW};
 use crate::base::{Id, Timestamp};
@@ -27,7 +27,7 @@ pub enum Told {
         head: u64,
     },
     /// The next number.
-    Change(Arc<Sealed>),
+    Change(Arc<News>),
     /// A part of everything that matters.
     Snapshot {
         /// The number it stands for.
@@ -77,7 +77,7 @@ enum Stage {
     /// A snapshot up to `at`, of which everything up to `after` was said.
     Snapshot { at: u64, seal: Option<Seal>, after: u64 },
     /// Everything up to `after` was said; `page` comes next.
-    Following { after: u64, page: VecDeque<Arc<Sealed>> },
+    Following { after: u64, page: VecDeque<Arc<News>> },
     /// It must give back first.
     Lost { have: u64 },
     /// Nothing more is said.
@@ -113,7 +113,8 @@ impl Service {
         let places = Arc::clone(&self.feed.places);
         let place = places.try_acquire_owned().map_err(|_| FollowError::Full)?;
         let watch = self.store.feed_watch();
-        let head = self.store.feed_head().await?.number;
+        let seen = *watch.borrow();
+        let head = self.newest(seen, after).await?;
         let stage = match after {
             None => self.snapshot(head).await?,
             Some(after) => self.resume(caller, after, seal, head).await?,
@@ -128,6 +129,14 @@ impl Service {
             stage,
             _place: place,
         })
+    }
+
+    /// The feed's newest number. Who knows of one beyond those that were seen to be committed has the table asked.
+    async fn newest(&self, seen: u64, after: Option<u64>) -> Result<u64, ServiceError> {
+        match after {
+            Some(after) if after > seen => Ok(self.store.feed_head().await?.number),
+            _ => Ok(seen),
+        }
     }
 
     async fn snapshot(&self, at: u64) -> Result<Stage, ServiceError> {
@@ -280,7 +289,7 @@ impl Follower {
         }
     }
 
-    async fn take_next(&mut self, after: u64) -> Result<Option<Arc<Sealed>>, ServiceError> {
+    async fn take_next(&mut self, after: u64) -> Result<Option<Arc<News>>, ServiceError> {
         let Stage::Following { page, .. } = &mut self.stage else {
             return Ok(None);
         };
@@ -290,10 +299,11 @@ impl Follower {
         Ok(page.pop_front())
     }
 
-    fn say(&mut self, next: Arc<Sealed>) -> Told {
-        let own = matches!(&next.change.kind, ChangeKind::Revoked(r) if r.serial == self.serial);
+    fn say(&mut self, next: Arc<News>) -> Told {
+        let kind = &next.sealed().change.kind;
+        let own = matches!(kind, ChangeKind::Revoked(r) if r.serial == self.serial);
         match &mut self.stage {
-            Stage::Following { after, .. } if !own => *after = next.change.number,
+            Stage::Following { after, .. } if !own => *after = next.number(),
             stage => *stage = Stage::Ended,
         }
         Told::Change(next)

@@ -6,8 +6,9 @@ mod lost;
 mod roles;
 mod tail;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
+use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use super::{Service, ServiceError};
@@ -28,10 +29,42 @@ pub struct Sealed {
     pub seal: Seal,
 }
 
+/// A change as all who follow are told it: put into words once, however many they are.
+#[derive(Debug)]
+pub struct News {
+    sealed: Sealed,
+    words: OnceLock<Bytes>,
+}
+
+impl News {
+    fn new(sealed: Sealed) -> Self {
+        Self {
+            sealed,
+            words: OnceLock::new(),
+        }
+    }
+
+    /// The change.
+    pub fn sealed(&self) -> &Sealed {
+        &self.sealed
+    }
+
+    /// What `say` says of it, who asks first.
+    pub fn words(&self, say: impl FnOnce(&Sealed) -> Bytes) -> Bytes {
+        self.words.get_or_init(|| say(&self.sealed)).clone()
+    }
+
+    fn number(&self) -> u64 {
+        self.sealed.change.number
+    }
+}
+
 /// What the feed needs to remember while the server runs.
 pub(super) struct Feed {
     origin: OnceCell<FeedOrigin>,
     tail: tail::Tail,
+    /// The last seal that was looked up: a fleet that comes back asks for one number.
+    looked_up: Mutex<Option<(u64, Seal)>>,
     places: Arc<Semaphore>,
     /// Counts what hosts have said, to wake who waits for them.
     said: watch::Sender<u64>,
@@ -45,6 +78,7 @@ impl Default for Feed {
         Self {
             origin: OnceCell::new(),
             tail: tail::Tail::default(),
+            looked_up: Mutex::default(),
             places: Arc::new(Semaphore::new(FEED_FOLLOWERS_MAX)),
             said: watch::Sender::new(0),
             complaints: lost::Complaints::default(),
@@ -80,11 +114,18 @@ impl Service {
     /// The seal of a number, if there is one.
     async fn seal_of(&self, number: u64) -> Result<Option<Seal>, ServiceError> {
         if let Some(known) = self.feed.tail.find(number).await {
-            return Ok(Some(known.seal));
+            return Ok(Some(known.sealed().seal));
         }
-        match self.store.change(number).await? {
-            Some(change) => Ok(Some(self.seal(change).await?.seal)),
-            None => Ok(None),
+        let looked_up = || self.feed.looked_up.lock().expect("no panic while the lock is held");
+        if let Some((_, seal)) = looked_up().filter(|(known, _)| *known == number) {
+            return Ok(Some(seal));
         }
+        let Some(change) = self.store.change(number).await? else {
+            return Ok(None);
+        };
+        let seal = self.seal(change).await?.seal;
+        // A number never means another change, so this is never out of date.
+        *looked_up() = Some((number, seal));
+        Ok(Some(seal))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::{Sealed, Service};
+use super::{News, Sealed, Service};
 use crate::base::limits::{FEED_PAGE, FEED_TAIL_MAX};
 use crate::service::ServiceError;
 
@@ -17,18 +17,18 @@ pub(super) struct Tail(Mutex<Option<Kept>>);
 #[derive(Debug)]
 struct Kept {
     start: u64,
-    changes: VecDeque<Arc<Sealed>>,
+    changes: VecDeque<Arc<News>>,
 }
 
 impl Kept {
     fn last(&self) -> u64 {
         self.changes
             .back()
-            .map_or(self.start, |newest| newest.change.number)
+            .map_or(self.start, |newest| newest.number())
     }
 
-    fn after(&self, number: u64) -> Vec<Arc<Sealed>> {
-        let from = self.changes.partition_point(|c| c.change.number <= number);
+    fn after(&self, number: u64) -> Vec<Arc<News>> {
+        let from = self.changes.partition_point(|c| c.number() <= number);
         self.changes
             .range(from..)
             .take(FEED_PAGE as usize)
@@ -37,28 +37,28 @@ impl Kept {
     }
 
     fn push(&mut self, sealed: Sealed) {
-        self.changes.push_back(Arc::new(sealed));
+        self.changes.push_back(Arc::new(News::new(sealed)));
         if self.changes.len() > FEED_TAIL_MAX
             && let Some(oldest) = self.changes.pop_front()
         {
-            self.start = oldest.change.number;
+            self.start = oldest.number();
         }
     }
 }
 
 impl Tail {
     /// One change, if it is among the newest.
-    pub(super) async fn find(&self, number: u64) -> Option<Arc<Sealed>> {
+    pub(super) async fn find(&self, number: u64) -> Option<Arc<News>> {
         let kept = self.0.lock().await;
         let changes = &kept.as_ref()?.changes;
-        let at = changes.binary_search_by_key(&number, |c| c.change.number).ok()?;
+        let at = changes.binary_search_by_key(&number, |c| c.number()).ok()?;
         changes.get(at).cloned()
     }
 }
 
 impl Service {
     /// The next changes after a number, at most a page; none when there are none yet.
-    pub(super) async fn changes_after(&self, number: u64) -> Result<Vec<Arc<Sealed>>, ServiceError> {
+    pub(super) async fn changes_after(&self, number: u64) -> Result<Vec<Arc<News>>, ServiceError> {
         let mut kept = self.feed.tail.0.lock().await;
         let tail = kept.get_or_insert_with(|| Kept {
             start: number,
@@ -92,10 +92,10 @@ impl Service {
     }
 
     /// For those who are further behind than what is kept.
-    async fn read_after(&self, number: u64) -> Result<Vec<Arc<Sealed>>, ServiceError> {
+    async fn read_after(&self, number: u64) -> Result<Vec<Arc<News>>, ServiceError> {
         let mut page = Vec::new();
         for change in self.store.feed(number, FEED_PAGE).await? {
-            page.push(Arc::new(self.seal(change).await?));
+            page.push(Arc::new(News::new(self.seal(change).await?)));
         }
         Ok(page)
     }
