@@ -182,7 +182,10 @@ async fn revoke_all(
         "  until it came, from the answer on      {}",
         Spread::of(from_answer)
     );
-    println!("  the call itself                        {}", Spread::of(answered));
+    println!(
+        "  the call itself                        {}",
+        Spread::of(answered)
+    );
     println!("  until the last agent had it            {}", Spread::of(last));
     if !acknowledged.is_empty() {
         println!(
@@ -194,7 +197,10 @@ async fn revoke_all(
         "  processor time of the server, each     {}",
         Spread::of(server_time)
     );
-    println!("  processor time of all agents, each     {}", Spread::of(own_time));
+    println!(
+        "  processor time of all agents, each     {}",
+        Spread::of(own_time)
+    );
     println!("  {}", State::of(server)?.since(&before_all, agents));
     Ok(())
 }
@@ -272,7 +278,12 @@ async fn all_follow(
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(160).collect()
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(160)
+        .collect()
 }
 
 impl std::fmt::Display for Arrival {

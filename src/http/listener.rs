@@ -121,14 +121,7 @@ pub async fn serve_plain(listener: TcpListener, plain: Plain, stop: Cancellation
             source: Some(accepted.from.ip().to_canonical()),
             peer: None,
         };
-        connection::serve(
-            accepted.stream,
-            false,
-            plain.router.clone(),
-            info,
-            limits,
-            stop,
-        )
+        connection::serve(accepted.stream, false, plain.router.clone(), info, limits, stop)
     };
     accept(listener, limits, stop, serve).await;
 }

@@ -1,7 +1,9 @@
 //! The feed over TLS: following, catching up, resuming, acknowledging, and what a restored server gets back.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dockwarden::base::Id;
@@ -13,13 +15,16 @@ use dockwarden::pki::tls::ServerTrust;
 use dockwarden::pki::{RevocationReason, Serial};
 use dockwarden::store::{RevokeOrder, RevokeTarget, Shown, Store};
 use dockwarden::wire::{AppliedQuery, FeedChange, FeedChangeKind, FeedKnown, RevokeRequest};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::server::{Credentials, PATIENCE, Setup, TestServer};
 
 fn client(server: &TestServer, who: &Credentials) -> Client {
-    let url = format!("https://localhost:{}", server.address.port())
-        .parse()
-        .unwrap();
+    client_at(server.address, server, who)
+}
+
+fn client_at(address: SocketAddr, server: &TestServer, who: &Credentials) -> Client {
+    let url = format!("https://localhost:{}", address.port()).parse().unwrap();
     let trust = ServerTrust::Anchors(server.anchors());
     Client::new(url, trust, Some(who.tls()), Arc::new(server.clock.clone()))
 }
@@ -113,6 +118,59 @@ async fn snapshot(feed: &mut Feed) -> (Vec<FeedChange>, u64, Option<Seal>) {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Passes connections on to a server and counts them.
+async fn counting_relay(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn what_a_host_says_goes_over_the_connection_of_its_feed_while_that_lasts() {
+    let (server, store, host) = start().await;
+    let (relay, connections) = counting_relay(server.address).await;
+    let agent = client_at(relay, &server, &host);
+    let mut feed = agent.follow(None).await.unwrap();
+    let (id, _) = hello(&mut feed).await;
+    snapshot(&mut feed).await;
+    for number in 1..=3 {
+        revoke_stray(&server, &*store, number).await;
+        let told = change(&mut feed).await;
+        let applied = FeedApplied {
+            feed: id,
+            number: told.number,
+            seal: Some(told.seal),
+            cut: 0,
+            denies_after: None,
+        };
+        agent.put_applied(&applied).await.unwrap();
+    }
+    assert_eq!(agent.whoami().await.unwrap().name, "web-1.fleet");
+    assert_eq!(
+        connections.load(Ordering::SeqCst),
+        1,
+        "nothing was dialled for it"
+    );
+    drop(feed);
+    assert_eq!(agent.whoami().await.unwrap().name, "web-1.fleet");
+    assert_eq!(
+        connections.load(Ordering::SeqCst),
+        2,
+        "the feed's connection ends with it"
+    );
+    server.stop().await;
 }
 
 #[tokio::test]

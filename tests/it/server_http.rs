@@ -438,6 +438,23 @@ async fn expect_closed(mut stream: impl AsyncRead + Unpin, what: &str) {
 }
 
 #[tokio::test]
+async fn a_handshake_beyond_the_limit_waits_for_its_turn() {
+    let mut setup = Setup::memory();
+    setup.limits = Limits {
+        handshakes_max: 1,
+        ..impatient()
+    };
+    let server = setup.start().await;
+    let silent = TcpStream::connect(server.address).await.unwrap();
+    let mut second = Box::pin(server.tls(None, ALPN_HTTP1));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut second).await;
+    assert!(early.is_err(), "it is not its turn before the first is over");
+    expect_closed(silent, "the first").await;
+    second.await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_dawdles_is_cut_off_wherever_it_stops() {
     let mut setup = Setup::memory();
     setup.limits = impatient();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{News, Sealed};
 use super::roles::{RolesTold, changed};
+use super::{News, Sealed};
 use crate::base::limits::{FEED_BEHIND_MAX, FEED_FOLLOWERS_MAX, FEED_HEARTBEAT, FEED_PAGE, FEED_SKEW};
 use crate::base::{Id, Timestamp};
 use crate::model::role::{HostRoles, RolesDigest};

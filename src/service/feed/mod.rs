@@ -116,7 +116,12 @@ impl Service {
         if let Some(known) = self.feed.tail.find(number).await {
             return Ok(Some(known.sealed().seal));
         }
-        let looked_up = || self.feed.looked_up.lock().expect("no panic while the lock is held");
+        let looked_up = || {
+            self.feed
+                .looked_up
+                .lock()
+                .expect("no panic while the lock is held")
+        };
         if let Some((_, seal)) = looked_up().filter(|(known, _)| *known == number) {
             return Ok(Some(seal));
         }

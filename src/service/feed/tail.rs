@@ -22,9 +22,7 @@ struct Kept {
 
 impl Kept {
     fn last(&self) -> u64 {
-        self.changes
-            .back()
-            .map_or(self.start, |newest| newest.number())
+        self.changes.back().map_or(self.start, |newest| newest.number())
     }
 
     fn after(&self, number: u64) -> Vec<Arc<News>> {
