@@ -10,15 +10,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
 use support::Running;
-use support::server::{Place, free_address, text};
+use support::agent::Agent;
+use support::server::Place;
 
 /// Starts, of which the median counts.
 const STARTS: usize = 9;
@@ -56,7 +53,7 @@ fn main() -> anyhow::Result<()> {
         ready[STARTS - 1]
     );
     let server = place.start()?;
-    let agent = start_agent(&options.agent_program, scratch.path(), &place)?;
+    let agent = Agent::prepare(scratch.path(), &place)?.start(&options.agent_program)?;
     println!(
         "agent: start to ready with its enrolment {:.0?}",
         agent.ready_after
@@ -66,39 +63,6 @@ fn main() -> anyhow::Result<()> {
     std::thread::sleep(Duration::from_secs(options.settle));
     report("server", &server)?;
     report("agent with gate", &agent)
-}
-
-fn start_agent(program: &str, scratch: &Path, place: &Place) -> anyhow::Result<Running> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let token = runtime.block_on(place.token("idle-host", 1))?;
-    File::create(scratch.join("token"))?.write_all(token.as_bytes())?;
-    let engine = UnixListener::bind(scratch.join("docker.sock"))?;
-    std::thread::spawn(move || engine_that_says_ok(&engine));
-    let path = |name: &str| text(&scratch.join(name));
-    let (port, gate) = (place.address.port(), free_address()?);
-    let configuration = format!(
-        "server = \"https://localhost:{port}\"\nnames = [\"idle-host\"]\nlisten = \"{gate}\"\ntoken_file = \"{}\"\n\
-         docker_socket = \"{}\"\nfiles = \"{}\"\nstate = \"{}\"\n",
-        path("token")?,
-        path("docker.sock")?,
-        path("files")?,
-        path("state")?,
-    );
-    File::create(scratch.join("agent.toml"))?.write_all(configuration.as_bytes())?;
-    Running::start_program(
-        program,
-        scratch,
-        "agent",
-        &["agent", "run", "--config", &path("agent.toml")?],
-    )
-}
-
-fn engine_that_says_ok(engine: &UnixListener) {
-    for stream in engine.incoming().map_while(Result::ok) {
-        let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK");
-    }
 }
 
 fn report(name: &str, running: &Running) -> anyhow::Result<()> {

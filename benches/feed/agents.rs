@@ -2,11 +2,12 @@
 //! enforces nothing and keeps nothing on disk.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use dockwarden::agent::feed::{RETRY_CAP, RETRY_FLOOR};
-use dockwarden::base::{Backoff, Id, SystemRandom};
+use dockwarden::base::{Backoff, Id, Random, SystemRandom};
 use dockwarden::client::{Client, FeedEvent};
 use dockwarden::model::{FeedApplied, Position};
 use tokio::sync::{mpsc, watch};
@@ -43,11 +44,11 @@ impl Agent {
         let mut backoff = Backoff::new(RETRY_FLOOR, RETRY_CAP);
         let mut position = None;
         loop {
-            let (applied, news) = watch::channel(None);
+            let ((applied, news), spread_ms) = (watch::channel(None), AtomicU64::new(0));
             let mut heard = false;
             let ended = tokio::select! {
-                ended = self.follow(&mut position, &applied, &mut heard) => ended,
-                () = self.acknowledge(news) => Ok(()),
+                ended = self.follow(&mut position, &applied, &spread_ms, &mut heard) => ended,
+                () = self.acknowledge(news, &spread_ms) => Ok(()),
             };
             if heard {
                 backoff.reset();
@@ -64,6 +65,7 @@ impl Agent {
         &self,
         position: &mut Option<Position>,
         applied: &watch::Sender<Option<FeedApplied>>,
+        spread_ms: &AtomicU64,
         heard: &mut bool,
     ) -> anyhow::Result<()> {
         let mut feed = self.client.follow(position.as_ref()).await?;
@@ -90,6 +92,7 @@ impl Agent {
                     *position = part.seal.map(|seal| Position { number, seal });
                     following |= number == 0 && self.said.send(Said::Following(clock())).is_ok();
                 }
+                FeedEvent::Heartbeat(heartbeat) => spread_ms.store(heartbeat.spread_ms, Ordering::Relaxed),
                 FeedEvent::Lost(_) => bail!("the server has lost something"),
                 _ => {}
             }
@@ -109,12 +112,16 @@ impl Agent {
             seal: Some(position.seal),
             cut: 0,
             denies_after: Some(3600),
+            refuses: true,
         })
     }
 
-    /// The newest alone, as the agent does it.
-    async fn acknowledge(&self, mut news: watch::Receiver<Option<FeedApplied>>) {
+    /// The newest alone, and when the server wants it, as the agent does it.
+    async fn acknowledge(&self, mut news: watch::Receiver<Option<FeedApplied>>, spread_ms: &AtomicU64) {
         while news.changed().await.is_ok() {
+            let wait = Duration::from_millis(spread_ms.load(Ordering::Relaxed));
+            let random: &dyn Random = &SystemRandom;
+            tokio::time::sleep(wait.mul_f64(random.unit())).await;
             let Some(applied) = news.borrow_and_update().clone() else {
                 continue;
             };

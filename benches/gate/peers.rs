@@ -29,12 +29,13 @@ pub fn engine(scratch: &Path) -> anyhow::Result<Running> {
     nginx(scratch, "engine", &site, || socket.exists())
 }
 
-/// As docs/operations.md has it.
+/// As docs/operations.md has it, but that it keeps its connections to the engine, as the others do.
 pub fn nginx_in_front(scratch: &Path, socket: &str, host: &Path) -> anyhow::Result<(SocketAddr, Running)> {
     let address = free_address()?;
     let host = text(host)?;
     let site = format!(
-        "server {{
+        "upstream engine {{ server unix:{socket}; keepalive 64; }}
+        server {{
             listen {address} ssl;
             ssl_certificate {host}/cert.pem;
             ssl_certificate_key {host}/key.pem;
@@ -46,7 +47,7 @@ pub fn nginx_in_front(scratch: &Path, socket: &str, host: &Path) -> anyhow::Resu
             client_max_body_size 0;
             keepalive_requests 100000000;
             location / {{
-                proxy_pass http://unix:{socket}:;
+                proxy_pass http://engine;
                 proxy_http_version 1.1;
                 proxy_set_header Host docker;
                 proxy_set_header Connection \"\";

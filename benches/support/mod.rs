@@ -1,5 +1,6 @@
 //! What the benches that run the real program share: a server of its own, on loopback and on a real disk.
 
+pub mod agent;
 pub mod http;
 pub mod server;
 
@@ -200,6 +201,28 @@ pub fn run(scratch: &Path, arguments: &[&str]) -> anyhow::Result<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The same with a program of somebody else.
+pub fn run_other(path: &str, scratch: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = program(path, scratch, arguments)
+        .output()
+        .with_context(|| path.to_owned())?;
+    ensure!(
+        output.status.success(),
+        "{path} {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs a program of somebody else and counts the bytes that it prints.
+pub fn piped(path: &str, scratch: &Path, arguments: &[&str]) -> anyhow::Result<u64> {
+    let mut child = program(path, scratch, arguments).stdout(Stdio::piped()).spawn()?;
+    let mut output = child.stdout.take().context("a pipe")?;
+    let bytes = std::io::copy(&mut output, &mut std::io::sink())?;
+    ensure!(child.wait()?.success(), "{path} {arguments:?} failed");
+    Ok(bytes)
 }
 
 fn tail(log: &Path) -> String {

@@ -88,6 +88,10 @@ pub const METRICS_AGE_MIN: Duration = Duration::from_secs(5);
 pub const FEED_FOLLOWERS_MAX: usize = 12_288;
 /// Something is said on the feed at least this often. A third of the client library's patience.
 pub const FEED_HEARTBEAT: Duration = Duration::from_secs(10);
+/// What followers together may take of the server's time to acknowledge a change, for each of them.
+pub const FEED_SPREAD_EACH: Duration = Duration::from_micros(200);
+/// The longest that a follower lets a server make it wait with an acknowledgement.
+pub const FEED_SPREAD_MAX: Duration = Duration::from_secs(5);
 /// Changes read or said at once.
 pub const FEED_PAGE: u32 = 500;
 /// Newest changes kept in memory for all who follow.

@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use super::access::Record;
 use super::denial::Denial;
+use super::engine::Rest;
 use super::framing::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::guarded::{Guarded, Signals};
 use super::identity::GateIdentity;
@@ -161,6 +162,7 @@ async fn drive(shared: &Arc<Shared>, stream: TlsStream<TcpStream>, connection: &
         shared: Arc::clone(shared),
         connection: Arc::clone(connection),
         signals: Arc::clone(&signals),
+        rest: Rest::default(),
     });
     let guarded = Guarded::new(stream, Arc::clone(&signals), shared.limits.head_timeout);
     let service = service_fn(move |request| Arc::clone(&exchange).answer(request));

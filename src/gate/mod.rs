@@ -1,7 +1,7 @@
 //! The mutual-TLS proxy in front of docker.sock.
 //!
 //! A connection needs a client certificate; every request on it is classified, permitted and passed to
-//! dockerd over its socket, which is opened by path each time. Certificates are swapped through a watch
+//! dockerd over its socket, which is opened by path for each connection. Certificates are swapped through a watch
 //! channel without touching a connection; a connection ends when the certificate that opened it does.
 //!
 //! **Invariants:** nothing reaches dockerd without a `Permit`; no byte of a tunnel before dockerd's 101; no body is
@@ -12,6 +12,7 @@ mod access;
 pub mod authz;
 mod connection;
 mod denial;
+mod engine;
 mod framing;
 mod guarded;
 mod headers;

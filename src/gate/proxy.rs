@@ -11,12 +11,10 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio_util::task::AbortOnDropHandle;
-use tracing::debug;
 
 use super::access::{Counted, Record};
 use super::denial::Denial;
+use super::engine::{Engine, Outgoing, Rest};
 use super::guarded::{Busy, Signals};
 use super::headers;
 use super::permit::Permit;
@@ -35,6 +33,7 @@ pub struct Exchange {
     pub(super) shared: Arc<Shared>,
     pub(super) connection: Arc<Entered>,
     pub(super) signals: Arc<Signals>,
+    pub(super) rest: Rest,
 }
 
 impl Exchange {
@@ -85,7 +84,8 @@ impl Exchange {
         let facts = permit.facts();
         let client = facts.upgrade.map(|_| hyper::upgrade::on(&mut request));
         let outgoing = outgoing(&permit, request, &record);
-        let (mut response, engine) = match self.send(outgoing).await {
+        let sent = self.rest.send(&self.shared.upstream, outgoing).await;
+        let (mut response, engine) = match sent {
             Ok(answered) => answered,
             Err(error) => return deny(&Denial::Upstream(error), &mut record),
         };
@@ -97,34 +97,16 @@ impl Exchange {
             };
         }
         headers::toward_client(response.headers_mut(), facts.is_last);
-        response.map(|body| Either::Right(Relayed::new(body, engine, record, busy)))
-    }
-
-    async fn send(
-        &self,
-        request: Request<Counted<Passing>>,
-    ) -> Result<(Response<Incoming>, Driver), UpstreamError> {
-        let stream = self.shared.upstream.connect().await?;
-        let broken = |error: hyper::Error| {
-            debug!(%error, "dockerd did not answer");
-            UpstreamError::Broken
-        };
-        let io = TokioIo::new(stream);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(broken)?;
-        let driver = AbortOnDropHandle::new(tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                debug!(%error, "connection to dockerd broken off");
-            }
-        }));
-        let response = sender.send_request(request).await.map_err(broken)?;
-        Ok((response, driver))
+        // A request that asked for an upgrade left the bytes after it undecided: nothing else goes that way.
+        let rest = (!facts.is_last && facts.upgrade.is_none()).then(|| self.rest.clone());
+        response.map(|body| Either::Right(Relayed::new(body, (engine, rest), record, busy)))
     }
 
     fn tunnel(
         &self,
         client: OnUpgrade,
         mut response: Response<Incoming>,
-        engine: Driver,
+        engine: Engine,
         record: Record,
     ) -> Response<Answer> {
         let upgraded = hyper::upgrade::on(&mut response);
@@ -143,10 +125,7 @@ impl Exchange {
     }
 }
 
-/// Drives the connection to dockerd; ends it when dropped.
-type Driver = AbortOnDropHandle<()>;
-
-fn outgoing(permit: &Permit, request: Request<Passing>, record: &Record) -> Request<Counted<Passing>> {
+fn outgoing(permit: &Permit, request: Request<Passing>, record: &Record) -> Outgoing {
     let facts = permit.facts();
     let (mut parts, body) = request.into_parts();
     headers::toward_engine(&mut parts.headers, facts.upgrade);
@@ -172,23 +151,34 @@ fn deny(denial: &Denial, record: &mut Record) -> Response<Answer> {
 pub struct Relayed {
     body: Counted,
     record: Record,
-    _engine: Driver,
+    engine: Option<Engine>,
+    /// Where the engine's connection rests once the answer is through.
+    rest: Option<Rest>,
     _busy: Busy,
 }
 
 impl Relayed {
-    fn new(body: Incoming, engine: Driver, mut record: Record, busy: Busy) -> Self {
-        let body = Counted::new(body, record.counters().1);
-        if body.is_end_stream() {
-            record.set_complete();
-        } else {
-            record.note_open();
-        }
-        Self {
-            body,
+    fn new(body: Incoming, (engine, rest): (Engine, Option<Rest>), record: Record, busy: Busy) -> Self {
+        let mut relayed = Self {
+            body: Counted::new(body, record.counters().1),
             record,
-            _engine: engine,
+            engine: Some(engine),
+            rest,
             _busy: busy,
+        };
+        if relayed.body.is_end_stream() {
+            relayed.complete();
+        } else {
+            relayed.record.note_open();
+        }
+        relayed
+    }
+
+    /// The answer is through.
+    fn complete(&mut self) {
+        self.record.set_complete();
+        if let (Some(engine), Some(rest)) = (self.engine.take(), self.rest.take()) {
+            rest.put(engine);
         }
     }
 }
@@ -208,7 +198,7 @@ impl Body for Relayed {
             _ => false,
         };
         if over {
-            self.record.set_complete();
+            self.complete();
         }
         polled
     }

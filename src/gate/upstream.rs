@@ -1,5 +1,4 @@
-//! dockerd's socket: opened by path for every request, because a restart of dockerd makes a new one under
-//! the old name.
+//! dockerd's socket: opened by path each time, because a restart of dockerd makes a new one under the old name.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 
 mod snapshot;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Serial;
@@ -176,9 +177,11 @@ impl Chunks {
 
     fn contains(&self, serial: &Usual) -> bool {
         let after = self.first.partition_point(|first| first <= serial);
-        after
-            .checked_sub(1)
-            .is_some_and(|at| self.chunks[at].binary_search(serial).is_ok())
+        let Some(at) = after.checked_sub(1) else {
+            return false;
+        };
+        let end = self.first.get(after).map_or(u64::MAX, leading);
+        find(&self.chunks[at], leading(&self.first[at])..end, serial)
     }
 
     fn insert(&mut self, serial: &Usual) -> bool {
@@ -226,6 +229,42 @@ impl Chunks {
             .sum();
         chunks + self.first.capacity() * USUAL + self.chunks.capacity() * size_of::<usize>()
     }
+}
+
+/// The first half of a serial as a number: it orders nearly all of them.
+fn leading(serial: &Usual) -> u64 {
+    let (leading, _) = serial.split_first_chunk().expect("a serial is longer");
+    u64::from_be_bytes(*leading)
+}
+
+/// Whether a chunk, whose serials lie in `range` by their leading halves, holds a serial. Serials are drawn at random, so
+/// where one stands can be reckoned to within a few places, and a look-up waits for memory once or twice instead of at
+/// most steps of a binary search. Whatever the serials are, it takes no more than twice as many steps as that.
+fn find(chunk: &[Usual], range: Range<u64>, serial: &Usual) -> bool {
+    let width = u128::from(range.end.saturating_sub(range.start).max(1));
+    let into = u128::from(leading(serial).saturating_sub(range.start)).min(width);
+    let reckoned = usize::try_from(into * chunk.len() as u128 / width).expect("at most the length");
+    let (before, after) = chunk.split_at(reckoned);
+    if after.first().is_some_and(|first| first <= serial) {
+        let reach = reach(after.len(), |at| after[at] <= *serial);
+        after[..reach].binary_search(serial).is_ok()
+    } else {
+        let last = before.len().saturating_sub(1);
+        let reach = reach(before.len(), |at| before[last - at] >= *serial);
+        before[before.len() - reach..].binary_search(serial).is_ok()
+    }
+}
+
+/// How many of `len` places to look at, from the near end on: twice as many each time, as long as `goes_on` holds for the
+/// first that is left out.
+fn reach(len: usize, goes_on: impl Fn(usize) -> bool) -> usize {
+    /// Serials in two lines of the processor's cache.
+    const BEGIN: usize = 8;
+    let mut reach = BEGIN;
+    while reach < len && goes_on(reach) {
+        reach *= 2;
+    }
+    reach.min(len)
 }
 
 #[cfg(test)]

@@ -251,25 +251,16 @@ impl Service {
     /// byte; anything else is not one of ours, whoever signed it.
     async fn known(&self, peer: &Peer, source: Option<IpAddr>) -> Result<Caller, AccessError> {
         let store = |e| AccessError::Service(ServiceError::from(e));
-        let record = self
-            .store
-            .certificate(peer.verified.serial())
-            .await
-            .map_err(store)?;
+        let record = self.store.holder(peer.verified.serial()).await.map_err(store)?;
         let purpose = match peer.verified.purpose() {
             Purpose::HostServer => IdentityKind::Host,
             Purpose::Client => IdentityKind::Client,
         };
-        let Some(certificate) = record.filter(|c| c.der == peer.leaf && c.kind == purpose) else {
-            return Err(refused(peer, "this server does not know it: enrol again"));
+        let matches = |(identity, certificate): &(Identity, Certificate)| {
+            certificate.der == peer.leaf && certificate.kind == purpose && identity.kind == purpose
         };
-        let identity = self
-            .store
-            .identity_by_id(certificate.identity)
-            .await
-            .map_err(store)?;
-        let Some(identity) = identity.filter(|i| i.kind == certificate.kind) else {
-            return Err(refused(peer, "its identity was removed: enrol again"));
+        let Some((identity, certificate)) = record.filter(matches) else {
+            return Err(refused(peer, "this server does not know it: enrol again"));
         };
         Ok(Caller {
             identity,

@@ -196,6 +196,16 @@ impl Store for MemoryStore {
         Ok(self.lock().state.certificate_by_serial(serial).cloned())
     }
 
+    async fn holder(&self, serial: &Serial) -> Result<Option<(Identity, Certificate)>, StoreError> {
+        let state = &self.lock().state;
+        let certificate = state.certificate_by_serial(serial);
+        let held = certificate.and_then(|certificate| {
+            let identity = state.identity(certificate.identity)?;
+            Some((identity.clone(), certificate.clone()))
+        });
+        Ok(held)
+    }
+
     async fn certificate_by_key(
         &self,
         token: Id,

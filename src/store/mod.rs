@@ -272,6 +272,8 @@ pub trait Store: FeedStore + LookStore + RoleStore + SessionStore + UpkeepStore 
     async fn hosts(&self, page: PageRequest) -> Result<Page<HostRow>, StoreError>;
     /// A certificate by serial.
     async fn certificate(&self, serial: &Serial) -> Result<Option<Certificate>, StoreError>;
+    /// The certificate with this serial and whose it is, in one reading.
+    async fn holder(&self, serial: &Serial) -> Result<Option<(Identity, Certificate)>, StoreError>;
     /// The certificate this token gave to this key.
     async fn certificate_by_key(
         &self,

@@ -156,6 +156,10 @@ pub struct FeedHeartbeat {
     /// The server's clock.
     #[cfg_attr(feature = "server", schema(value_type = String, format = DateTime))]
     pub now: Timestamp,
+    /// Acknowledge what comes from now on after a random part of this many milliseconds: many follow, and the server is to
+    /// tell all of them before it hears all of them.
+    #[serde(default)]
+    pub spread_ms: u64,
 }
 
 /// Changes that a follower gives back to a server that lost them, as they came, at most 500 at a time.

@@ -1,4 +1,4 @@
-//! Saying how far this host is.
+//! Saying how far this host is: after the server told everybody, not all at once.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use tokio::sync::watch;
 use super::FeedServer;
 use super::disk::Place;
 use crate::agent::Pair;
+use crate::base::Random;
+use crate::base::limits::FEED_SPREAD_MAX;
 use crate::client;
 use crate::model::FeedApplied;
 
@@ -24,14 +26,26 @@ pub(super) async fn moved(others: &mut Option<watch::Receiver<Option<Place>>>) {
     }
 }
 
-/// Says how far this host is, the newest alone, whenever that has changed. Does not end by itself.
+/// A random part of what the server wants, so that a fleet does not speak all at once.
+pub(super) fn spread(spread_ms: u64, random: &dyn Random) -> Duration {
+    Duration::from_millis(spread_ms)
+        .min(FEED_SPREAD_MAX)
+        .mul_f64(random.unit())
+}
+
+/// Says how far this host is, the newest alone, whenever that has changed, after `wait`. Does not end by itself.
 pub(super) async fn acknowledge(
     server: &dyn FeedServer,
     pair: &Pair,
     mut said: watch::Receiver<Option<FeedApplied>>,
+    wait: impl Fn() -> Duration,
 ) {
     let mut told_cut = 0;
     loop {
+        let wait = wait();
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
         let next = said.borrow_and_update().clone();
         if let Some(next) = next {
             let total = next.cut;
@@ -50,5 +64,25 @@ pub(super) async fn acknowledge(
         if said.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SeededRandom;
+
+    #[test]
+    fn a_fleet_spreads_what_it_says_and_no_server_makes_it_wait_for_long() {
+        let random = SeededRandom::new(1);
+        assert_eq!(spread(0, &random), Duration::ZERO);
+        let waits: Vec<_> = (0..1000).map(|_| spread(2000, &random)).collect();
+        assert!(waits.iter().all(|wait| *wait < Duration::from_secs(2)));
+        let late = waits
+            .iter()
+            .filter(|wait| **wait > Duration::from_secs(1))
+            .count();
+        assert!((400..600).contains(&late), "{late}");
+        assert!((0..100).all(|_| spread(u64::MAX, &random) <= FEED_SPREAD_MAX));
     }
 }

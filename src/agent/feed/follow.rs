@@ -1,12 +1,13 @@
 //! The loop: connect, apply what comes, connect again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::acknowledge::{acknowledge, moved};
+use super::acknowledge::{acknowledge, moved, spread};
 use super::disk::{self, Kept, KeptError, Place};
 use super::roles;
 use super::{Cut, Events, FeedServer, FeedState};
@@ -73,6 +74,8 @@ pub struct Follower {
     /// Whether the server was heard of since the last failure.
     heard: bool,
     contact_kept: Timestamp,
+    /// Over how many milliseconds the server wants acknowledgements spread.
+    spread_ms: Arc<AtomicU64>,
 }
 
 /// How a connection ended.
@@ -130,6 +133,7 @@ impl Follower {
             given: 0,
             heard: false,
             contact_kept: contact,
+            spread_ms: Arc::default(),
         })
     }
 
@@ -206,10 +210,12 @@ impl Follower {
         }
         let baseline = self.state.view().cut;
         let (applied, said) = watch::channel(same.and_then(|_| self.state.applied()));
-        let server = Arc::clone(&self.server);
+        let (server, random) = (Arc::clone(&self.server), Arc::clone(&self.random));
+        let spread_ms = Arc::clone(&self.spread_ms);
+        let wait = || spread(spread_ms.load(Ordering::Relaxed), &*random);
         tokio::select! {
             ended = self.read(&mut *feed, &hello, &pair, &applied, baseline) => ended,
-            () = acknowledge(&*server, &pair, said) => Ok(()),
+            () = acknowledge(&*server, &pair, said, wait) => Ok(()),
         }
     }
 
@@ -244,7 +250,10 @@ impl Follower {
             };
             match event {
                 FeedEvent::Hello(_) => return Err(FollowError::Nonsense("hello twice")),
-                FeedEvent::Heartbeat(heartbeat) => self.heartbeat(heartbeat.head)?,
+                FeedEvent::Heartbeat(heartbeat) => {
+                    self.spread_ms.store(heartbeat.spread_ms, Ordering::Relaxed);
+                    self.heartbeat(heartbeat.head)?;
+                }
                 FeedEvent::Lost(lost) => return self.give_back(pair, hello.feed, lost.have).await,
                 FeedEvent::Roles(told) => roles::take(&self.state, &*self.cut, &self.kept, &told),
                 FeedEvent::Snapshot(part) => {

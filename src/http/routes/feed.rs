@@ -106,7 +106,10 @@ fn event(told: Told) -> Bytes {
         }
         Told::Roles(roles) => framed(EVENT_ROLES, None, &*roles),
         Told::Lost { have } => framed(EVENT_LOST, None, &FeedLost { have }),
-        Told::Heartbeat { head, now } => framed(EVENT_HEARTBEAT, None, &FeedHeartbeat { head, now }),
+        Told::Heartbeat { head, now, spread } => {
+            let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+            framed(EVENT_HEARTBEAT, None, &FeedHeartbeat { head, now, spread_ms })
+        }
     }
 }
 

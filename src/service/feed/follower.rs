@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -52,6 +53,8 @@ pub enum Told {
         head: u64,
         /// Now.
         now: Timestamp,
+        /// Over how long those who follow should spread what they say of a change.
+        spread: Duration,
     },
 }
 
@@ -277,6 +280,7 @@ impl Follower {
             return Ok(Told::Heartbeat {
                 head: after,
                 now: self.service.clock.now(),
+                spread: self.service.feed.spread(),
             });
         }
     }

@@ -7,13 +7,14 @@ mod roles;
 mod tail;
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use super::{Service, ServiceError};
 use crate::base::Id;
-use crate::base::limits::FEED_FOLLOWERS_MAX;
+use crate::base::limits::{FEED_FOLLOWERS_MAX, FEED_SPREAD_EACH};
 use crate::model::{Change, FeedOrigin, Seal, SealKey};
 
 pub use applied::AppliedError;
@@ -71,6 +72,14 @@ pub(super) struct Feed {
     complaints: lost::Complaints,
     /// Hosts that enforced other roles than this server says since it was restored.
     astray: std::sync::Mutex<std::collections::BTreeSet<String>>,
+}
+
+impl Feed {
+    /// Over how long those who follow now should spread what they say of a change.
+    fn spread(&self) -> Duration {
+        let following = FEED_FOLLOWERS_MAX - self.places.available_permits();
+        FEED_SPREAD_EACH * u32::try_from(following).unwrap_or(u32::MAX)
+    }
 }
 
 impl Default for Feed {

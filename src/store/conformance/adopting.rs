@@ -21,7 +21,14 @@ async fn an_adopted_certificate_makes_its_identity(store: Arc<dyn Store>) {
         .adopt(admin.clone(), certificate.clone(), Actor::System)
         .await
         .unwrap();
+    let admin_id = admin.id;
     assert_eq!(store.identity_by_id(admin.id).await.unwrap(), Some(admin));
+    let held = store.holder(&serial(1)).await.unwrap();
+    assert_eq!(
+        held.map(|(identity, held)| (identity.id, held)),
+        Some((admin_id, certificate.clone()))
+    );
+    assert_eq!(store.holder(&serial(9)).await.unwrap(), None);
     assert_eq!(store.certificate(&serial(1)).await.unwrap(), Some(certificate));
     assert_eq!(actions(&*store).await, ["certificate.adopt ok"]);
 }

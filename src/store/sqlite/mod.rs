@@ -210,6 +210,10 @@ impl Store for SqliteStore {
         self.reader().certificate(serial).await
     }
 
+    async fn holder(&self, serial: &Serial) -> Result<Option<(Identity, Certificate)>, StoreError> {
+        self.reader().holder(serial).await
+    }
+
     async fn certificate_by_key(
         &self,
         token: Id,

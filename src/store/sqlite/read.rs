@@ -137,6 +137,16 @@ impl<'s> Reader<'s> {
         self.one(query, plain_certificate).await
     }
 
+    /// See [`super::Store::holder`].
+    pub async fn holder(&self, serial: &Serial) -> Answer<Option<(Identity, Certificate)>> {
+        let query = sqlx::query(sql::HOLDER).bind(serial.as_bytes().to_vec());
+        let read = |row: &SqliteRow| {
+            let (_, certificate) = rows::certificate(row, sql::IDENTITY_WIDTH)?;
+            Ok((rows::identity(row)?, certificate))
+        };
+        self.one(query, read).await
+    }
+
     /// See [`super::Store::certificate_by_key`].
     pub async fn certificate_by_key(&self, token: Id, key: [u8; 32]) -> Answer<Option<Certificate>> {
         let query = sqlx::query(sql::CERTIFICATE_BY_KEY)

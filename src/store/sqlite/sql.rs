@@ -281,6 +281,13 @@ pub const CERTIFICATE: &str = concat!(
     certificate_columns!(),
     " FROM certificate AS c WHERE c.serial = $1"
 );
+pub const HOLDER: &str = concat!(
+    "SELECT ",
+    identity_columns!(),
+    ", ",
+    certificate_columns!(),
+    " FROM certificate AS c JOIN identity AS i ON i.number = c.holder WHERE c.serial = $1"
+);
 pub const CERTIFICATE_BY_KEY: &str = concat!(
     "SELECT ",
     certificate_columns!(),

@@ -144,7 +144,11 @@ impl Told {
             None => events.extend(self.snapshot()),
         }
         let now = t0();
-        events.push(FeedEvent::Heartbeat(FeedHeartbeat { head, now }));
+        events.push(FeedEvent::Heartbeat(FeedHeartbeat {
+            head,
+            now,
+            spread_ms: 0,
+        }));
         events
     }
 
