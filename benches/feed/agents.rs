@@ -113,6 +113,7 @@ impl Agent {
             cut: 0,
             denies_after: Some(3600),
             refuses: true,
+            roles: None,
         })
     }
 

@@ -155,6 +155,7 @@ async fn what_a_host_says_goes_over_the_connection_of_its_feed_while_that_lasts(
             cut: 0,
             denies_after: None,
             refuses: true,
+            roles: None,
         };
         agent.put_applied(&applied).await.unwrap();
     }
