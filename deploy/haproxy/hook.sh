@@ -30,10 +30,10 @@ $(cat "$DOCKWARDEN_CRL")
 
 if [ "${DOCKWARDEN_CHANGED:-certificate}" = revocations ]; then
     # The first lists may come before HAProxy runs with them: then it is the reload that starts it.
-    [ -S "$socket" ] && [ -e "$root/haproxy.pem" ] && hand_over || {
+    if ! [ -S "$socket" ] || ! [ -e "$root/haproxy.pem" ] || ! hand_over; then
         [ -e "$root/haproxy.pem" ] || pair
         ${RELOAD:-systemctl reload haproxy}
-    }
+    fi
     if [ "$DOCKWARDEN_REVOKED" -gt 0 ] && [ "${CUT:-yes}" != no ]; then
         api "shutdown sessions server engine/engine"
     fi

@@ -37,6 +37,9 @@ sample() {
         -e "s|address: 0.0.0.0, port_value: 2376|address: 127.0.0.1, port_value: $2|" "$1"
 }
 
+# Where they listen; steps set it.
+port=${port:-}
+
 # s_client NAME ARGUMENT...: a TLS connection to $port as that client.
 s_client() {
     local name=$1
@@ -77,6 +80,9 @@ session_opens_nothing() {
 # docker_fails NAME: docker as that client through $port.
 docker_fails() { ! docker_as "$1" "$port" ps >"$STEP_DIR/refused" 2>&1; }
 
+# gone NAME: that process has ended.
+gone() { ! running "$1"; }
+
 # bites WHO: mallory is let in by WHO on $port, revoked, and refused from then on: at the next handshake, on a connection that
 # was kept, with a session from before, in the middle of a stream.
 bites() {
@@ -96,7 +102,6 @@ bites() {
     note "$(sed -n 's/^ *\(applied on.*\)/\1/p' <<<"$printed")"
     settles 5 "$who refuses mallory's next connection" docker_fails mallory
     touch "$STEP_DIR/go"
-    gone() { ! running "$1"; }
     wait_for 10 "the kept connection was tried" gone kept
     before=$(head -n 1 "$STEP_DIR/kept.log") after=$(tail -n 1 "$STEP_DIR/kept.log")
     equal "the connection that mallory kept worked before" 200 "$before"
