@@ -208,14 +208,14 @@ host_status() { dockwarden agent status --config "$W/agents/host/agent.toml" || 
 # serial_of NAME: of a client's certificate, as openssl prints it.
 serial_of() { openssl x509 -in "$W/clients/$1/cert.pem" -noout -serial | cut -d= -f2; }
 
-# crowd COUNT: so many enrolled clients, crowd-1 and on; their directories in the array `crowd`.
+# crowd COUNT: so many enrolled clients, crowd-1 and on; their directories in the array `crowd_dirs`.
 crowd() {
     local number name
     token_new "$W/tokens/crowd" client 'crowd-*' --role admin --uses "$1"
-    crowd=()
+    crowd_dirs=()
     for ((number = 1; number <= $1; number++)); do
         name=crowd-$number
-        crowd+=("$W/clients/$name")
+        crowd_dirs+=("$W/clients/$name")
         dockwarden client enroll --server "$W_URL" --token-file "$W/tokens/crowd" --name "$name" --cert-path "$W/clients/$name" >/dev/null
     done
     ok "$1 clients enrol"

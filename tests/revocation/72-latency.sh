@@ -10,5 +10,5 @@ count=${DOCKWARDEN_REVOCATIONS:-20}
 world_with_host "$STEP_DIR/world"
 crowd "$count"
 check "each of them is cut off and refused" timeout 500 python3 "$REPO/tests/foreign/revoke_latency.py" \
-    "$W_URL" "$W_ROOT" "$W/server/admin" "$port" "${crowd[@]}"
+    "$W_URL" "$W_ROOT" "$W/server/admin" "$port" "${crowd_dirs[@]}"
 note "$(<"$STEP_DIR/check.out")"

@@ -16,5 +16,5 @@ nginx_start
 wait_for 10 "nginx listens" listens 127.0.0.1 "$port"
 crowd "$count"
 check "each of them is refused, and cut off" timeout 800 python3 "$REPO/tests/foreign/revoke_latency.py" --apart \
-    "$W_URL" "$W_ROOT" "$W/server/admin" "$port" "${crowd[@]}"
+    "$W_URL" "$W_ROOT" "$W/server/admin" "$port" "${crowd_dirs[@]}"
 while read -r line; do note "$line"; done <"$STEP_DIR/check.out"
