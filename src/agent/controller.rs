@@ -14,6 +14,9 @@ use crate::sys::Files;
 /// How often the files in use and the feed are looked at between two passes.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// The longest configuration of dockerd that is looked at between passes, bytes.
+const CONFIG_BYTES_MAX: usize = 1024 * 1024;
+
 /// A running controller.
 pub struct Controller {
     reconciler: Reconciler,
@@ -27,6 +30,8 @@ struct Glance {
     link: Option<PathBuf>,
     leaf: Option<Vec<u8>>,
     feed: Option<(Option<Place>, bool, bool)>,
+    /// What dockerd is configured by in mode `daemon`: other tools write it, too.
+    config: Option<Vec<u8>>,
     /// What is wrong with the lists, and how often they were written.
     lists: Option<(Option<&'static str>, u64)>,
 }
@@ -80,10 +85,12 @@ impl Controller {
             let stale = feed.enforced().stale_since(world.clock.now()).is_some();
             (feed.view().place, feed.enforced().is_following(), stale)
         });
+        let config = self.reconciler.watched_file();
         Glance {
             link: files.disk().read_link(&current).ok(),
             leaf: files.disk().read(&leaf, crate::base::limits::PEM_BYTES_MAX).ok(),
             feed,
+            config: config.and_then(|path| files.disk().read(path, CONFIG_BYTES_MAX).ok()),
             lists: world.lists.as_ref().map(|lists| {
                 let view = lists.view();
                 (view.failure.map(|(word, _)| word), view.written)

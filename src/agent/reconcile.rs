@@ -4,6 +4,7 @@
 mod failures;
 mod report;
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::World;
@@ -106,6 +107,11 @@ impl Reconciler {
     /// What it works with.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// The configuration of dockerd, which others write, too: a change of it is looked at soon.
+    pub(super) fn watched_file(&self) -> Option<&Path> {
+        self.recall.config_path()
     }
 
     fn desired(&self) -> Desired {

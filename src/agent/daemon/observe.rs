@@ -1,5 +1,6 @@
 //! Gathering what is there of dockerd. Reads and dials, starts nothing, changes nothing.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arrangement::daemon_json::{DaemonJson, LIVE_RESTORE};
@@ -35,6 +36,7 @@ pub struct Recall {
     busy_since: Option<Timestamp>,
     unplugged: Option<PlugFailure>,
     down: u32,
+    config_path: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +58,7 @@ impl Recall {
     /// Takes note of what was just found.
     pub fn note_observed(&mut self, observed: &Observed, now: Timestamp) {
         let Some(sight) = &observed.daemon else { return };
+        self.config_path = Some(sight.facts.config_file.path.clone());
         let fresh = self
             .dial(&sight.facts, observed.pair().map(|pair| &pair.serial), now)
             .is_none();
@@ -78,6 +81,11 @@ impl Recall {
             at: now,
             count: before.map_or(0, |before| before.count).saturating_add(1),
         });
+    }
+
+    /// What dockerd reads when somebody has it reload: other tools write it too.
+    pub fn config_path(&self) -> Option<&Path> {
+        self.config_path.as_deref()
     }
 
     /// Whether dockerd does not run yet and may any moment: it is started after this agent when the machine boots. Not for

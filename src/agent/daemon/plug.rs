@@ -7,6 +7,7 @@
 pub(in crate::agent) mod act;
 mod condition;
 
+pub(in crate::agent) use act::answers;
 pub use condition::BREAK_GLASS;
 
 use std::path::Path;

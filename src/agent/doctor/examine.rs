@@ -14,6 +14,7 @@ use super::dial::{Owner, Port, dial};
 use super::examined::{Access, Disk, Docker, Examined, LocalAccess};
 use crate::agent::config::Config;
 use crate::agent::daemon::facts::DaemonFacts;
+use crate::agent::daemon::plug;
 use crate::agent::desired::{Desired, reachable};
 use crate::base::Clock;
 use crate::model::Mode;
@@ -26,6 +27,8 @@ pub use client::ClientPlaces;
 const VALIDATE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Ports that are dialled at most.
 const PORTS_MAX: usize = 32;
+/// The longest file that says where a plugin is, bytes.
+const SPEC_BYTES_MAX: usize = 4096;
 /// Where dockerd keeps everything, unless it was told otherwise.
 const DATA_ROOT: &str = "/var/lib/docker";
 
@@ -144,12 +147,42 @@ async fn docker(facts: DaemonFacts, places: &Places<'_>, unseen: &mut Unseen) ->
     });
     let config = &facts.config_file.path;
     let config_target = places.files.disk().read_link(config).ok();
+    let plugin = plugin(settings.as_ref().ok(), places, unseen).await;
     Docker {
+        plugin,
         settings,
         validated,
         tls,
         config_target,
         facts,
+    }
+}
+
+/// Asks our plugin as dockerd does first, where dockerd finds it.
+async fn plugin(
+    settings: Option<&super::examined::Settings>,
+    places: &Places<'_>,
+    unseen: &mut Unseen,
+) -> Option<Result<(), String>> {
+    let mut names = settings?.authorization_plugins.iter();
+    names.find(|name| *name == plug::NAME)?;
+    let spec = places.files.read_if_any(Path::new(plug::SPEC), SPEC_BYTES_MAX);
+    let spec = spec
+        .ok()
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let Some(socket) = spec
+        .as_deref()
+        .and_then(|text| text.trim().strip_prefix("unix://"))
+    else {
+        return Some(Err(format!("{} does not say where", plug::SPEC)));
+    };
+    match plug::answers(Path::new(socket)).await {
+        Err(why) if why.contains("ermission denied") => {
+            unseen.note(Path::new(socket));
+            None
+        }
+        answer => Some(answer),
     }
 }
 

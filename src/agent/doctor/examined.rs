@@ -53,6 +53,9 @@ pub struct Docker {
     pub tls: Option<TlsFiles>,
     /// Where `daemon.json` really is, when it is a symlink.
     pub config_target: Option<PathBuf>,
+    /// Whether our authorization plugin answers, where dockerd is told to ask it; `None`: it is not, or this user may not
+    /// look.
+    pub plugin: Option<Result<(), String>>,
 }
 
 /// What dockerd was told, by flags and by file together.

@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(lock) => lock,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             bail!(
-                "an agent is running here: stop it first (systemctl disable --now dockwarden-agent.service dockwarden-authz.socket; where dockerd asks the plugin, dockwarden agent unplug comes before that)"
+                "an agent is running here: stop it first (systemctl disable --now dockwarden-agent; where dockwarden-authz.socket is enabled: dockwarden agent unplug, then the same for both units)"
             );
         }
         Err(error) => return Err(error.into()),

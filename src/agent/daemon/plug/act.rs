@@ -111,7 +111,7 @@ async fn settled(world: &World, dockerd: &dyn Dockerd, done: impl Fn(&Asked) -> 
 }
 
 /// What dockerd does first with a plugin.
-pub(super) async fn answers(socket: &Path) -> Result<(), String> {
+pub(in crate::agent) async fn answers(socket: &Path) -> Result<(), String> {
     let body = engine::post(socket, "/Plugin.Activate", ANSWER_TIMEOUT).await?;
     match body.windows(5).any(|window| window == b"authz") {
         true => Ok(()),

@@ -44,6 +44,7 @@ pub fn examined() -> Examined {
             validated: None,
             tls: None,
             config_target: None,
+            plugin: None,
         }),
         ports: Vec::new(),
         local: LocalAccess {

@@ -11,6 +11,7 @@ mod engine;
 mod environment;
 mod in_words;
 mod local_access;
+mod plugin;
 mod ports;
 mod served;
 mod settings;
@@ -40,6 +41,7 @@ pub(super) const ALL: &[Check] = &[
     engine::live_restore,
     engine::running,
     vulnerabilities::vulnerabilities,
+    plugin::plugin,
     local_access::members,
     local_access::socket,
     agent::running,
