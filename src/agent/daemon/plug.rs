@@ -2,7 +2,7 @@
 //! (a canary request shows it, `docker info` does not: it is stale after a reload), and what has to change. Pure but for
 //! [`look`].
 //!
-//! Decisions: `docs/adr/0013-the-agent-is-there-before-dockerd.md`.
+//! Decisions: `docs/adr/0015-the-agent-is-there-before-dockerd.md`.
 
 pub(in crate::agent) mod act;
 mod condition;
