@@ -31,6 +31,9 @@ pub const PAGE_MAX: u32 = 1000;
 pub const PAGE_DEFAULT: u32 = 100;
 /// TLS handshakes of the server at a time; further ones wait in the kernel's queue.
 pub const HANDSHAKES_MAX: usize = 1024;
+/// How long a TLS handshake counts as one of them: those of a fleet that comes back take less, and who says nothing keeps
+/// nobody out for longer.
+pub const HANDSHAKE_TURN: Duration = Duration::from_secs(1);
 /// Connections that wait in the kernel's queue until they are accepted, where the system allows as many
 /// (`net.core.somaxconn`).
 pub const LISTEN_QUEUE: u32 = 4096;

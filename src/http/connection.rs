@@ -45,6 +45,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Handshakes at a time; further ones wait in the kernel's queue.
     pub handshakes_max: usize,
+    /// How long a handshake counts as one of them.
+    pub turn: Duration,
     /// For the TLS handshake.
     pub handshake: Duration,
     /// For a request's head, and for the first bytes of HTTP/2.
@@ -60,6 +62,7 @@ impl Default for Limits {
         Self {
             connections_max: limits::CONNECTIONS_MAX,
             handshakes_max: limits::HANDSHAKES_MAX,
+            turn: limits::HANDSHAKE_TURN,
             handshake: limits::HANDSHAKE_TIMEOUT,
             header: limits::HEADER_TIMEOUT,
             idle: limits::IDLE_TIMEOUT,

@@ -61,6 +61,7 @@ impl Tls {
         let verifier = Arc::new(Verifier::new(Arc::clone(&self.admission), self.clock.now()));
         let config = server_config(self.identity, Arc::clone(&verifier) as _, ALPN_HTTP2);
         let handshake = TlsAcceptor::from(Arc::new(config)).accept(stream);
+        let handshake = in_turn(handshake, turn, self.limits.turn);
         let stream = match tokio::time::timeout(self.limits.handshake, handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
@@ -72,7 +73,6 @@ impl Tls {
             }
             Err(_) => return tracing::debug!(%from, "TLS handshake took too long"),
         };
-        drop(turn);
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let peer = verifier
             .outcome()
@@ -83,6 +83,18 @@ impl Tls {
             peer,
         };
         connection::serve(stream, h2, self.router, info, self.limits, stop).await;
+    }
+}
+
+/// A handshake that holds its turn until it is over, or has had its share of time: who says nothing keeps nobody out.
+async fn in_turn<F: Future>(handshake: F, turn: OwnedSemaphorePermit, share: Duration) -> F::Output {
+    let mut handshake = std::pin::pin!(handshake);
+    match tokio::time::timeout(share, &mut handshake).await {
+        Ok(done) => done,
+        Err(_) => {
+            drop(turn);
+            handshake.await
+        }
     }
 }
 
@@ -130,7 +142,7 @@ pub async fn serve_plain(listener: TcpListener, plain: Plain, stop: Cancellation
 struct Accepted {
     stream: TcpStream,
     from: SocketAddr,
-    /// Held until the handshake is over.
+    /// Held until the handshake is over, or [`Limits::turn`].
     turn: OwnedSemaphorePermit,
 }
 

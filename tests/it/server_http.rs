@@ -455,6 +455,25 @@ async fn a_handshake_beyond_the_limit_waits_for_its_turn() {
 }
 
 #[tokio::test]
+async fn who_says_nothing_keeps_nobody_out_for_longer_than_a_turn() {
+    let mut setup = Setup::memory();
+    setup.limits = Limits {
+        handshakes_max: 1,
+        turn: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let server = setup.start().await;
+    let silent = TcpStream::connect(server.address).await.unwrap();
+    let second = tokio::time::timeout(Duration::from_secs(3), server.tls(None, ALPN_HTTP1));
+    second
+        .await
+        .expect("the silent one has 5 s, and its turn is over")
+        .unwrap();
+    drop(silent);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_dawdles_is_cut_off_wherever_it_stops() {
     let mut setup = Setup::memory();
     setup.limits = impatient();

@@ -47,10 +47,7 @@ pub(super) async fn list(State(api): State<Api>, person: Person<Viewer>) -> Resu
 }
 
 fn row(job: JobView, shell: &Shell) -> Row {
-    let succeeded = job
-        .last
-        .as_ref()
-        .map(|last| last.outcome == JobOutcome::Ok);
+    let succeeded = job.last.as_ref().map(|last| last.outcome == JobOutcome::Ok);
     let (state, class) = match (job.configured, job.running_since, succeeded) {
         (false, ..) => ("off", "expired"),
         (_, Some(_), _) => ("running", "pending"),
