@@ -52,7 +52,7 @@ pub struct FeedQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", param(value_type = Option<String>))]
     pub seal: Option<Seal>,
-    /// Of a host: the roles that it has in force, in short, as in [`FeedApplied`]. It is told them again only when they are
+    /// Of a host: the roles that it has in force, in short, as in `PUT /v1/feed/applied`. It is told them again only when they are
     /// others by now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", param(value_type = Option<String>))]
