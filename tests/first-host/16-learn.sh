@@ -88,4 +88,4 @@ before=$(lines) size=$(bytes)
 for _ in 1 2 3 4 5; do ci ps >"$STEP_DIR/ps.out"; done
 settled() { (($(lines) == before + 10)); }
 settles 5 "docker ps makes two lines" settled
-note "$(((($(bytes) - size)) / 10)) bytes a line"
+note "$((($(bytes) - size) / 10)) bytes a line"

@@ -39,6 +39,8 @@ async fn no_secret_is_ever_logged() {
         .with_ansi(false)
         .with_max_level(tracing::Level::TRACE)
         .finish();
+    // While there is one subscriber in a process, what a thread without any meets first counts as unwanted everywhere.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     // For this thread: the runtime of this test has no other.
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = TestServer::sqlite().await;

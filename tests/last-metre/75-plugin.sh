@@ -34,7 +34,7 @@ client_with_role() {
 
 same_processes() {
     equal "$1: $2: the same dockerd" "$pid" "$(unit_of "$1" MainPID)"
-    equal "the same containers" "$pids" "$(container_pids "$1")"
+    equal "the same containers" "$containers" "$(container_pids "$1")"
 }
 
 enabled() {
@@ -46,7 +46,7 @@ enabled() {
     on "$name" systemctl start dockwarden-agent
     settles 60 "$name: the agent serves" serves_on "$name"
     settles 20 "$name: and says that nothing refuses anybody there" has_condition "$name" "Unknown NotEnforced"
-    pid=$(unit_of "$name" MainPID) pids=$(container_pids "$name")
+    pid=$(unit_of "$name" MainPID) containers=$(container_pids "$name")
     install -D -m 0644 -t "$(host_root "$name")/usr/local/lib/systemd/system" "$REPO/deploy/systemd/dockwarden-authz.socket"
     check "$name: the socket unit is enabled, and the agent started again" \
         sh_on "$name" 'systemctl daemon-reload && systemctl enable dockwarden-authz.socket && systemctl restart dockwarden-agent'
@@ -101,7 +101,7 @@ booted() {
     check "$name: and refuses who is revoked from its first answer on" is_refused "admin-$name" "$name" "was revoked"
     settles 30 "$name: agent status says so" is_plugged "$name"
     sh_on "$name" 'docker start alone linked >/dev/null'
-    pid=$(unit_of "$name" MainPID) pids=$(container_pids "$name")
+    pid=$(unit_of "$name" MainPID) containers=$(container_pids "$name")
 }
 
 # The program is gone, so that systemd starts the agent in vain; its socket listens on.
@@ -109,7 +109,7 @@ agent_breaks() { sh_on "$1" 'mv /usr/local/bin/dockwarden /usr/local/bin/gone; s
 agent_mends() { on "$1" mv /usr/local/bin/gone /usr/local/bin/dockwarden; }
 nobody_is_answered() { ! ON_LIMIT=8 docker_answers_on "$1"; }
 # shellcheck disable=SC2086,SC2046 # the processes are words
-containers_live() { sh_on "$1" 'kill -0 "$@"' $(awk '{ print $2 }' <<<"$pids"); }
+containers_live() { sh_on "$1" 'kill -0 "$@"' $(awk '{ print $2 }' <<<"$containers"); }
 dockerd_waits() { [[ $(unit_of "$1" SubState) == start ]] && nobody_is_answered "$1"; }
 
 dead() {
@@ -155,7 +155,7 @@ left() {
 }
 
 all() {
-    local pid pids
+    local pid containers
     enabled "$1"
     refusing "$1"
     put_back "$1"
