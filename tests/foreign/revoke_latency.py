@@ -18,6 +18,7 @@ import time
 import urllib.parse
 
 PATIENCE = 20
+LONGEST_MS = 5000
 
 
 def context_of(directory, root):
@@ -138,13 +139,13 @@ def main():
     context = context_of(pathlib.Path(admin_directory), root)
     admin = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=PATIENCE)
     times = [measure(admin, int(port), pathlib.Path(client)) for client in clients]
-    # What it is aimed at is written down by hand; this catches a path that waits for something.
+    # What it is aimed at is written down by hand; this catches a path that waits for something, on a busy machine, too.
     if apart:
         longest = tell("requests: ", (refused for refused, _ in times))
         tell("streams: ", (cut for _, cut in times))
     else:
         longest = tell("", (max(both) for both in times))
-    sys.exit(0 if longest < 1000 else 1)
+    sys.exit(0 if longest < LONGEST_MS else 1)
 
 
 main()
