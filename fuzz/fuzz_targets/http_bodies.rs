@@ -13,7 +13,7 @@ use dockwarden::ca::{Issuer, IssuerUrls, make_issuer, make_root};
 use dockwarden::http;
 use dockwarden::keys::{IssuerKey, MemoryKey};
 use dockwarden::model::audit::Actor;
-use dockwarden::model::{Approval, IdentityKind, IssuerKind, JoinToken, Labels, NameRules, Profile, Token};
+use dockwarden::model::{Approval, IdentityKind, IssuerKind, JoinToken, Labels, NameRules, Token};
 use dockwarden::pki::{Certificate, KeyAlgorithm, LeafKey, Serial, csr, pem};
 use dockwarden::service::{Authority, Service, Settings};
 use dockwarden::store::Store;
@@ -97,9 +97,8 @@ impl World {
             ("@R", request()),
         ];
         let settings = Settings {
-            host: Profile::default_for(IdentityKind::Host),
-            client: Profile::default_for(IdentityKind::Client),
             names: vec!["ca.fleet.internal".parse().expect("a name")],
+            ..Settings::default()
         };
         let clock = Arc::new(ManualClock::new(now));
         let service = Service::new(
