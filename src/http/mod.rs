@@ -16,7 +16,9 @@ mod views;
 use std::sync::Arc;
 
 use axum::Router;
+use tokio::sync::Semaphore;
 
+use crate::base::limits::LIVE_MAX;
 use crate::service::Service;
 
 pub use connection::{ConnectionInfo, Limits};
@@ -29,6 +31,7 @@ pub use tls::Grace;
 pub struct Api {
     service: Arc<Service>,
     forms: dashboard::FormKey,
+    pages: Arc<Semaphore>,
 }
 
 impl Api {
@@ -36,6 +39,7 @@ impl Api {
     pub fn new(service: Arc<Service>) -> Self {
         Self {
             forms: dashboard::FormKey::draw(service.random()),
+            pages: Arc::new(Semaphore::new(LIVE_MAX)),
             service,
         }
     }
@@ -48,6 +52,11 @@ impl Api {
     /// What the dashboard's forms are marked with.
     fn forms(&self) -> &dashboard::FormKey {
         &self.forms
+    }
+
+    /// One for each page of the dashboard that may follow at once.
+    fn places(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.pages)
     }
 
     /// The use cases, for what outlives the request.

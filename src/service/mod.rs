@@ -36,7 +36,7 @@ use crate::pki::San;
 use crate::store::Store;
 
 pub use crate::ca::OcspAnswer;
-pub use crate::store::{AuditFilter, HostRow, Progress, Withdrawn};
+pub use crate::store::{AuditFilter, HostProgress, HostRow, Progress, Withdrawn};
 
 pub use access::{
     AccessError, Admin, Anyone, Authorized, Caller, HostItself, Level, Operator, Peer, Renewer, Viewer,

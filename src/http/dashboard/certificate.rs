@@ -1,5 +1,7 @@
 //! `GET /certificates/{serial}`: everything about one certificate; `POST /certificates/{serial}/revoke` withdraws it.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -19,7 +21,7 @@ use crate::base::limits::DASHBOARD_HISTORY;
 use crate::model::{Certificate, CertificateStatus, IdentityKind, Revocation};
 use crate::pki::cert::ExtendedKeyUsage;
 use crate::pki::{self, RevocationReason, Serial, pem};
-use crate::service::{Operator, Progress, Viewer};
+use crate::service::{HostProgress, Operator, Progress, Viewer};
 
 #[derive(Template)]
 #[template(path = "certificate.html")]
@@ -168,29 +170,9 @@ fn asked_by(found: &Certificate) -> String {
 }
 
 fn revoked(shell: &Shell, revocation: &Revocation, progress: &Progress) -> Revoked {
-    let missing = progress.missing.iter().map(|host| {
-        let patience = host.denies_after.map(std::time::Duration::from_secs);
-        let words = match (host.last_seen, patience) {
-            (None, _) => "was never heard of".to_owned(),
-            (Some(seen), None) => format!("was last heard of {}", shell.moment(seen).words()),
-            (Some(seen), Some(patience)) => {
-                let denies = shell.moment(seen + patience);
-                let verb = if denies.is_past() {
-                    "has refused"
-                } else {
-                    "refuses"
-                };
-                let seen = shell.moment(seen).words();
-                format!(
-                    "was last heard of {seen}; {verb} every remote client from {} on",
-                    denies.absolute()
-                )
-            }
-        };
-        Missing {
-            name: host.name.to_string(),
-            words,
-        }
+    let missing = progress.missing.iter().map(|host| Missing {
+        name: host.name.to_string(),
+        words: meanwhile(shell, host),
     });
     Revoked {
         at: shell.moment(revocation.revoked_at),
@@ -203,6 +185,28 @@ fn revoked(shell: &Shell, revocation: &Revocation, progress: &Progress) -> Revok
         is_complete: progress.applied == progress.hosts,
         missing: missing.collect(),
     }
+}
+
+/// What a host that has not applied it does until it has.
+fn meanwhile(shell: &Shell, host: &HostProgress) -> String {
+    let seen = match host.last_seen {
+        None => "was never heard of".to_owned(),
+        Some(seen) => format!("was last heard of {}", shell.moment(seen).words()),
+    };
+    let patience = host.denies_after.map(Duration::from_secs);
+    let then = match (host.applied, host.last_seen.zip(patience)) {
+        (Some(_), _) if !host.refuses => "knows of it, and nothing there refuses anybody".to_owned(),
+        (None, _) => "does not follow revocations: it goes on accepting".to_owned(),
+        (_, None) => "goes on accepting until it is back".to_owned(),
+        (_, Some((seen, patience))) => {
+            let denies = shell.moment(seen + patience);
+            match denies.is_past() {
+                true => "refuses every remote client until it is back".to_owned(),
+                false => format!("refuses every remote client from {} on", denies.absolute()),
+            }
+        }
+    };
+    format!("{seen}; {then}")
 }
 
 /// Whether the host says that this very certificate is what clients meet.

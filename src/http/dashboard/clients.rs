@@ -1,5 +1,7 @@
 //! `GET /clients`: people and CI jobs, what they may do, and until when.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -13,7 +15,9 @@ use super::moment::Moment;
 use super::page::{Refusal, Section, Shell, show};
 use super::person::Person;
 use crate::base::limits::DASHBOARD_ROWS;
+use crate::model::role::Binding;
 use crate::model::{Certificate, Identity, PageRequest};
+use crate::pki::IdentityName;
 use crate::service::{Bound, Operator, Viewer};
 
 /// What an address says.
@@ -62,12 +66,16 @@ pub(super) async fn list(
     let viewer = person.caller.also::<Viewer>();
     let viewer = viewer.expect("an operator is a viewer");
     let bound = service.bindings(&viewer).await.map_err(|e| refuse(e.into()))?;
+    let mut roles = by_client(&bound);
     let shell = person.shell(Section::Clients, "Clients");
     show(&ClientsPage {
         rows: found
             .items
             .iter()
-            .map(|(client, newest)| row(client, newest.as_ref(), &bound, &shell))
+            .map(|(client, newest)| {
+                let roles = roles.remove(&client.name).unwrap_or_default();
+                row(client, newest.as_ref(), roles, &shell)
+            })
             .collect(),
         next: found.next.map(|next| format!("/clients?cursor={next}")),
         paged: !asked.cursor.is_empty(),
@@ -75,28 +83,34 @@ pub(super) async fn list(
     })
 }
 
-fn row(client: &Identity, newest: Option<&Certificate>, bound: &[Bound], shell: &Shell) -> Row {
-    let of_client = bound.iter().filter_map(|bound| match bound {
-        Bound::Binding(binding) if binding.client == client.name => {
-            let hosts = binding
-                .hosts
-                .pairs()
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"));
-            let hosts: Vec<String> = hosts.collect();
-            Some(match hosts.is_empty() {
-                true => binding.role.to_string(),
-                false => format!("{} on {}", binding.role, hosts.join(",")),
-            })
-        }
-        Bound::Token { client: of, role } if *of == client.name => Some(role.clone()),
-        _ => None,
-    });
+/// What each client may do, and on which hosts, in words.
+fn by_client(bound: &[Bound]) -> HashMap<&IdentityName, Vec<String>> {
+    let mut roles = HashMap::<_, Vec<_>>::new();
+    for bound in bound {
+        let (client, words) = match bound {
+            Bound::Binding(binding) => (&binding.client, binding_words(binding)),
+            Bound::Token { client, role } => (client, role.clone()),
+        };
+        roles.entry(client).or_default().push(words);
+    }
+    roles
+}
+
+fn binding_words(binding: &Binding) -> String {
+    let hosts = binding.hosts.pairs().iter();
+    let hosts: Vec<String> = hosts.map(|(key, value)| format!("{key}={value}")).collect();
+    match hosts.is_empty() {
+        true => binding.role.to_string(),
+        false => format!("{} on {}", binding.role, hosts.join(",")),
+    }
+}
+
+fn row(client: &Identity, newest: Option<&Certificate>, roles: Vec<String>, shell: &Shell) -> Row {
     let labels = client.labels.pairs().iter();
     Row {
         name: client.name.to_string(),
         permission: client.permission.map_or("", |permission| permission.as_str()),
-        roles: of_client.collect(),
+        roles,
         labels: labels.map(|(key, value)| format!("{key}={value}")).collect(),
         certificate: newest.map(|newest| certificates::Row::new(newest, shell.now)),
         joined: shell.moment(client.created_at),

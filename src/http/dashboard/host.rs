@@ -1,5 +1,7 @@
 //! `GET /hosts/{name}`: what a host should be and what it reports, side by side.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -14,7 +16,7 @@ use super::moment::{Moment, span};
 use super::page::{Refusal, Section, Shell};
 use super::person::Person;
 use crate::base::limits::DASHBOARD_HISTORY;
-use crate::model::{Certificate, PageRequest, SeenCertificate};
+use crate::model::{Certificate, FeedApplied, PageRequest, SeenCertificate};
 use crate::pki::IdentityName;
 use crate::service::{AuditFilter, HostError, HostRow, Operator, Viewer};
 
@@ -171,19 +173,23 @@ fn report(host: &HostRow, shell: &Shell) -> Option<Report> {
             Some(offset) => format!("{:+.1} s from the server's", offset as f64 / 1000.0),
             None => "not compared".to_owned(),
         },
-        revocations: match &report.revocations {
-            None => "does not follow the feed: nothing is refused there".to_owned(),
-            Some(applied) => match applied.denies_after {
-                Some(after) => {
-                    let after = span(std::time::Duration::from_secs(after));
-                    format!(
-                        "knows all up to {}; refuses everybody when it hears nothing for {after}",
-                        applied.number
-                    )
-                }
-                None => format!("knows all up to {}", applied.number),
-            },
-        },
+        revocations: revocations(report.revocations.as_ref()),
         conditions: conditions.collect(),
     })
+}
+
+/// How far it is with the feed, and what comes of it.
+fn revocations(applied: Option<&FeedApplied>) -> String {
+    let Some(applied) = applied else {
+        return "does not follow the feed: nothing is refused there".to_owned();
+    };
+    let known = format!("knows all up to {}", applied.number);
+    match applied.denies_after.map(Duration::from_secs) {
+        _ if !applied.refuses => format!("{known}; nothing there refuses anybody"),
+        Some(after) => format!(
+            "{known}; refuses everybody when it hears nothing for {}",
+            span(after)
+        ),
+        None => known,
+    }
 }

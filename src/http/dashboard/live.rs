@@ -1,14 +1,12 @@
-//! `GET /live`: tells an open page when to look again, as server-sent events: at once when something was revoked, and every few seconds
-//! otherwise. It ends when the person may not look any more, and there are only so many.
-
-use std::sync::LazyLock;
+//! `GET /live`: tells an open page when to look again, as server-sent events: at once when something was revoked, and
+//! every few seconds otherwise. It ends when the person may not look any more, and there are only so many.
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::super::Api;
 use super::super::connection::Draining;
@@ -18,9 +16,6 @@ use super::person::{Person, Proof};
 use crate::base::limits::{LIVE_EVERY, LIVE_MAX};
 use crate::service::Viewer;
 use crate::wire::Code;
-
-static PLACES: LazyLock<std::sync::Arc<Semaphore>> =
-    LazyLock::new(|| std::sync::Arc::new(Semaphore::new(LIVE_MAX)));
 
 struct Following {
     api: Api,
@@ -36,7 +31,7 @@ pub(super) async fn follow(
     person: Person<Viewer>,
     draining: Option<Extension<Draining>>,
 ) -> Result<Response, Refusal> {
-    let place = std::sync::Arc::clone(&PLACES).try_acquire_owned().map_err(|_| {
+    let place = api.places().try_acquire_owned().map_err(|_| {
         let text = format!("{LIVE_MAX} pages follow already; this one shows what was when it was loaded");
         person.refusal(ApiError::new(Code::Unavailable, text).into())
     })?;
