@@ -40,8 +40,10 @@ same_processes() {
 enabled() {
     local name=$1
     docker_as_kept "$name"
-    # They ended with the dockerd of the step before.
-    sh_on "$name" 'docker start alone linked >/dev/null'
+    # What the steps before left of theirs.
+    sh_on "$name" 'docker ps -aq | xargs -r docker rm -f >/dev/null'
+    counting_begin "$name" alone --network=none
+    counting_begin "$name" linked
     agent_put "$name"
     on "$name" systemctl start dockwarden-agent
     settles 60 "$name: the agent serves" serves_on "$name"
