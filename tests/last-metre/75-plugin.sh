@@ -49,9 +49,7 @@ enabled() {
     settles 60 "$name: the agent serves" serves_on "$name"
     settles 20 "$name: and says that nothing refuses anybody there" has_condition "$name" "Unknown NotEnforced"
     pid=$(unit_of "$name" MainPID) containers=$(container_pids "$name")
-    install -D -m 0644 -t "$(host_root "$name")/usr/local/lib/systemd/system" "$REPO/deploy/systemd/dockwarden-authz.socket"
-    check "$name: the socket unit is enabled, and the agent started again" \
-        sh_on "$name" 'systemctl daemon-reload && systemctl enable dockwarden-authz.socket && systemctl restart dockwarden-agent'
+    check "$name: the socket unit is enabled, and the agent started again" authz_enable "$name"
     settles 30 "$name: dockerd asks the agent" is_plugged "$name"
     same_processes "$name" "plugged in"
 }
@@ -145,8 +143,7 @@ is_failed() { [[ $(unit_of "$1" ActiveState) == failed ]]; }
 
 left() {
     local name=$1
-    check "$name: agent unplug" on "$name" dockwarden agent unplug
-    sh_on "$name" 'systemctl disable --now dockwarden-authz.socket dockwarden-agent 2>/dev/null; true'
+    check "$name: agent unplug" authz_disable "$name"
     check "$name: agent uninstall" on "$name" dockwarden agent uninstall --yes
     wait_for 20 "$name answers" docker_answers_on "$name"
     equal "$name: what the other tool wrote is left, without ours" '{"debug":true}' "$(tr -d ' \n' <"$(host_root "$name")$config")"

@@ -17,12 +17,11 @@ is_plugged() { agent_status_of "$1" | grep -qE '^ +RevocationFresh +True '; }
 on "$name" rm -rf /var/lib/dockwarden/agent
 docker_as_kept "$name"
 agent_put "$name"
-install -D -m 0644 -t "$(host_root "$name")/usr/local/lib/systemd/system" "$REPO/deploy/systemd/dockwarden-authz.socket"
-sh_on "$name" 'systemctl daemon-reload && systemctl enable dockwarden-authz.socket && systemctl start dockwarden-authz.socket dockwarden-agent'
+authz_enable "$name"
 settles 60 "$name: dockerd asks the agent" is_plugged "$name"
 crowd "$count"
 check "each of them is refused" timeout 800 python3 "$REPO/tests/foreign/revoke_latency.py" --requests \
     "$W_URL" "$W_ROOT" "$W/server/admin" "$(metre_address "$name"):2376" "${crowd_dirs[@]}"
 note "$(<"$STEP_DIR/check.out")"
-check "$name is given back" sh_on "$name" 'dockwarden agent unplug && systemctl disable --now dockwarden-authz.socket dockwarden-agent &&
-    dockwarden agent uninstall --yes'
+check "$name: unplugged" authz_disable "$name"
+check "$name is given back" on "$name" dockwarden agent uninstall --yes

@@ -17,6 +17,8 @@ doctor() {
     printf 'exit %s\n' "$status"
 }
 
+is_well() { doctor "$1" | grep -qE '^exit [01]$'; }
+
 examine() {
     local name=$1 said
     # Nothing of the steps before: a host that never heard of dockwarden.
@@ -50,11 +52,11 @@ examine() {
             agent_put "$name"
             on "$name" systemctl start dockwarden-agent
             settles 60 "$name: the agent serves" serves_on "$name"
-            said=$(doctor "$name")
-            printf '%s\n' "$said"
-            check "$name: with the agent all is well" grep -qE '^exit [01]$' <<<"$said"
+            contains "$name: that nobody refuses who is revoked is found" "does not ask dockwarden" "$(doctor "$name")"
+            authz_enable "$name"
+            settles 30 "$name: with the agent, asked by dockerd, all is well" is_well "$name"
             # A certificate was renewed, and nobody told dockerd; nor is an agent there to mend it.
-            on "$name" systemctl stop dockwarden-agent
+            authz_disable "$name"
             sh_on "$name" 'cd /etc/docker/dockwarden/current && rm -f cert.pem && openssl req -x509 -key key.pem -days 3 -subj /CN=newer -out cert.pem'
             said=$(doctor "$name")
             printf '%s\n' "$said"

@@ -37,12 +37,17 @@ side_by_side() {
         pids+=("$! $name")
     done
     for pid in "${pids[@]}"; do
-        wait "${pid% *}" || failed+=("${pid#* }")
-        printf -- '-- %s\n' "${pid#* }"
-        cat "$STEP_DIR/${pid#* }.side"
+        name=${pid#* }
+        wait "${pid% *}" || failed+=("$name")
+        printf -- '-- %s\n' "$name"
+        cat "$STEP_DIR/$name.side"
+        [[ " ${failed[*]} " != *" $name "* ]] || journal_of "$name"
     done
     if ((${#failed[@]})); then fail "no host failed" "failed: ${failed[*]}"; fi
 }
+
+# journal_of NAME: what the agent and dockerd said last.
+journal_of() { on "$1" journalctl --no-pager --lines=60 --unit='dockwarden-*' --unit=docker || true; }
 
 # on NAME COMMAND...: on that host, bounded.
 on() {
@@ -101,6 +106,15 @@ agent_configure() {
         printf '%s\n' "$@"
     } >"$root/etc/dockwarden/agent.toml"
 }
+
+# authz_enable NAME: has its dockerd ask the agent, as docs/daemon.md says.
+authz_enable() {
+    install -D -m 0644 -t "$(host_root "$1")/usr/local/lib/systemd/system" "$REPO/deploy/systemd/dockwarden-authz.socket"
+    sh_on "$1" 'systemctl daemon-reload && systemctl enable dockwarden-authz.socket && systemctl restart dockwarden-agent'
+}
+
+# authz_disable NAME: takes it out again; the agent is stopped.
+authz_disable() { sh_on "$1" 'dockwarden agent unplug && systemctl disable --now dockwarden-authz.socket dockwarden-agent'; }
 
 # agent_apply NAME: one pass in the foreground.
 agent_apply() { on "$1" dockwarden agent apply --now; }
