@@ -97,7 +97,7 @@ fn main() -> anyhow::Result<()> {
             *figures = runtime.block_on(measure(&target(address)?, &options))?;
             figures.mebibytes = match options.docker {
                 true => save::save(scratch, Some(address), &place.admin())?,
-                false => runtime.block_on(download(&target(address)?, "/large"))?,
+                false => runtime.block_on(download(&target(address)?, "/images/large/get"))?,
             };
         }
         rounds.push(round);

@@ -12,7 +12,7 @@ use super::support::server::{free_address, text};
 /// Bytes of the large answer of the engine that stands in.
 const LARGE_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// A server of `GET /_ping` and `GET /large`, as fast as there is one: what is measured is what stands before it.
+/// A server of `GET /_ping` and `GET /images/large/get`, as fast as there is one: what is measured is what stands before it.
 pub fn engine(scratch: &Path) -> anyhow::Result<Running> {
     let (socket, files) = (scratch.join("docker.sock"), scratch.join("engine"));
     fs::create_dir_all(&files)?;
@@ -21,10 +21,10 @@ pub fn engine(scratch: &Path) -> anyhow::Result<Running> {
         "server {{
             listen unix:{};
             location = /_ping {{ default_type text/plain; return 200 OK; }}
-            location = /large {{ root {}; }}
+            location = /images/large/get {{ alias {}; }}
         }}",
         text(&socket)?,
-        text(&files)?
+        text(&files.join("large"))?
     );
     nginx(scratch, "engine", &site, || socket.exists())
 }
