@@ -131,6 +131,20 @@ pub const CRL_PAGE: u32 = 5000;
 pub const CRL_DIFF_ROWS_MAX: usize = 20_000;
 /// How long after a revocation a CRL is signed, so that several share it.
 pub const CRL_COALESCE: Duration = Duration::from_millis(200);
+/// Problems of one kind of thing that are kept at a time.
+pub const FINDINGS_MAX: usize = 10_000;
+/// A job that failed this often in a row is a problem.
+pub const JOB_FAILURES_MAX: u32 = 3;
+/// How long a receiver of notifications may take.
+pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether a notification is due.
+pub const NOTIFY_EVERY: Duration = Duration::from_secs(2);
+/// How long until a notification is sent again for the first time, at most.
+pub const NOTIFY_RETRY_MIN: Duration = Duration::from_secs(10);
+/// How long until it is sent again, at most.
+pub const NOTIFY_RETRY_MAX: Duration = Duration::from_secs(600);
+/// The largest file with a secret, bytes.
+pub const SECRET_BYTES_MAX: usize = 4096;
 /// Rows of each kind that are removed in one transaction, because they are old.
 pub const PRUNE_BATCH: u32 = 500;
 /// When the clock has moved more than this since the last look for what is old, it may be wrong.

@@ -12,6 +12,7 @@ mod dashboard;
 mod error;
 mod host;
 mod job;
+mod notify;
 mod output;
 mod pages;
 pub mod profile;
@@ -53,6 +54,12 @@ pub enum Command {
     Job(job::Command),
     /// Make a link that signs a browser in to the server's dashboard, once, within a minute
     Dashboard(dashboard::Arguments),
+    /// What somebody should look at
+    #[command(subcommand)]
+    Problem(notify::ProblemCommand),
+    /// What people were told of it, and what waits to be
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -69,6 +76,8 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
         Command::Crl(command) => crl::run(command, world).await,
         Command::Job(command) => job::run(command, world).await,
         Command::Dashboard(arguments) => dashboard::run(arguments, world).await,
+        Command::Problem(command) => notify::run_problem(command, world).await,
+        Command::Notify(command) => notify::run(command, world).await,
         Command::Audit(command) => audit::run(command, world).await,
     }
 }

@@ -13,9 +13,10 @@ use crate::pki::Serial;
 use crate::wire::{
     Applied, AppliedQuery, AuditList, AuditQuery, BindingList, BindingQuery, BindingRequest,
     CertificateDetail, CertificateList, CertificateQuery, ClientList, CreatedToken, Decided, EnrollRequest,
-    FeedKnown, FeedTaken, HostDetail, HostList, Issued, JobList, PageQuery, Pending, RenewRequest,
-    RequestList, RevokeRequest, RevokeShown, Revoked, RoleList, RoleOutcome, RoleRequest, RolesApplied,
-    RolesAppliedQuery, SessionList, SessionOffer, Settled, StatusAnswer, TokenList, TokenRequest, WhoAmI,
+    FeedKnown, FeedTaken, HostDetail, HostList, Issued, JobList, NotificationList, NotificationQuery,
+    PageQuery, Pending, ProblemList, ProblemQuery, QueuedTest, RenewRequest, RequestList, RevokeRequest,
+    RevokeShown, Revoked, RoleList, RoleOutcome, RoleRequest, RolesApplied, RolesAppliedQuery, SessionList,
+    SessionOffer, Settled, StatusAnswer, TokenList, TokenRequest, WhoAmI,
 };
 
 /// The answer to an enrolment.
@@ -180,6 +181,23 @@ impl Client {
     pub async fn run_job(&self, name: JobName) -> Result<(), Error> {
         let path = format!("/v1/jobs/{name}/run");
         self.call(Method::POST, &path, Bytes::new()).await.map(drop)
+    }
+
+    /// `GET /v1/problems`: one page, newest first.
+    pub async fn problems(&self, query: &ProblemQuery) -> Result<ProblemList, Error> {
+        self.get(&with("/v1/problems", query)).await
+    }
+
+    /// `GET /v1/notifications`: one page, newest first.
+    pub async fn notifications(&self, query: &NotificationQuery) -> Result<NotificationList, Error> {
+        self.get(&with("/v1/notifications", query)).await
+    }
+
+    /// `POST /v1/channels/{name}/test`. Repeated, it is sent again.
+    pub async fn test_channel(&self, name: &str) -> Result<QueuedTest, Error> {
+        let path = format!("/v1/channels/{}/test", segment(name));
+        let answer = self.call(Method::POST, &path, Bytes::new()).await?;
+        self.json(&answer)
     }
 
     /// `GET /v1/requests`: one page of enrolments that wait, oldest first.

@@ -9,9 +9,9 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 
 use crate::pki::CsrError;
 use crate::service::{
-    AccessError, AppliedError, CertificateError, EnrollError, FollowError, HostError, JobError, KnownError,
-    NamesError, RenewError, RequestError, RevokeError, RoleChangeError, ServiceError, SessionError,
-    TokenError,
+    AccessError, AppliedError, CertificateError, ChannelError, EnrollError, FollowError, HostError, JobError,
+    KnownError, NamesError, RenewError, RequestError, RevokeError, RoleChangeError, ServiceError,
+    SessionError, TokenError,
 };
 use crate::wire::{Code, PROBLEM_JSON, Problem};
 
@@ -170,6 +170,15 @@ impl From<JobError> for ApiError {
         match error {
             JobError::Service(error) => error.into(),
             JobError::NotHere(_) => Self::new(Code::Conflict, error.to_string()),
+        }
+    }
+}
+
+impl From<ChannelError> for ApiError {
+    fn from(error: ChannelError) -> Self {
+        match error {
+            ChannelError::Service(error) => error.into(),
+            ChannelError::Unknown(..) => Self::new(Code::NotFound, error.to_string()),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::base::encoding::{hex, sha256};
 use crate::base::{Id, Timestamp};
 use crate::model::audit::{Checkpoint, Record};
 use crate::model::enrollment::PendingRequest;
+use crate::model::problem::{Notification, Problem};
 use crate::model::{
     Certificate, Change, ChangeKind, ConditionStatus, Identity, IssuerKind, LINK_LIFETIME, Revocation,
     Serving, Session, Token,
@@ -16,8 +17,8 @@ use crate::service::{
 };
 use crate::wire::{
     Applied, AuditBegin, AuditView, BindingView, CertificateDetail, CertificateView, ClientView, FeedChange,
-    FeedChangeKind, FeedRevoked, HostBehind, HostDetail, HostView, Issued, JobView, MissingHost, RequestView,
-    RevokedView, RoleView, RolesApplied, SessionView, TokenView,
+    FeedChangeKind, FeedRevoked, HostBehind, HostDetail, HostView, Issued, JobView, MissingHost,
+    NotificationView, ProblemView, RequestView, RevokedView, RoleView, RolesApplied, SessionView, TokenView,
 };
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {
@@ -68,6 +69,36 @@ pub(super) fn job(seen: JobSeen) -> JobView {
         last: state.last,
         succeeded_at: state.succeeded_at,
         failures: state.failures,
+    }
+}
+
+pub(super) fn problem(problem: Problem) -> ProblemView {
+    ProblemView {
+        number: problem.number,
+        key: problem.key,
+        kind: problem.kind,
+        severity: problem.severity,
+        subject: problem.subject,
+        message: problem.message,
+        first_seen: problem.first_seen,
+        last_seen: problem.last_seen,
+        resolved_at: problem.resolved_at,
+    }
+}
+
+pub(super) fn notification(notification: Notification) -> NotificationView {
+    let delivered_at = notification.delivered_at;
+    NotificationView {
+        number: notification.number,
+        id: notification.id,
+        channel: notification.channel,
+        event: notification.event,
+        problem: problem(notification.problem),
+        at: notification.at,
+        delivered_at,
+        due_at: delivered_at.is_none().then_some(notification.due_at),
+        attempts: notification.attempts,
+        error: notification.error,
     }
 }
 

@@ -4,9 +4,11 @@
 //! [`keep`] runs those that run all the time, [`Scheduler`] those that run at times.
 
 mod database;
+mod notify;
 mod own_certificate;
 mod prune;
 mod publish_crls;
+mod scans;
 mod scheduler;
 mod settle_feed;
 
@@ -17,9 +19,14 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use database::KeepDatabase;
+pub use notify::{
+    Channel, CommandChannel, Deliver, HttpChannel, HttpForm, SmtpChannel, SmtpPlan, SmtpTls, Target,
+    TargetError,
+};
 pub use own_certificate::{OwnCertificateFile, RenewOwnCertificate};
 pub use prune::Prune;
 pub use publish_crls::PublishCrls;
+pub use scans::Scan;
 pub use scheduler::Scheduler;
 pub use settle_feed::SettleFeed;
 
@@ -63,6 +70,9 @@ pub trait AlwaysJob: Job {
     }
 }
 
+/// How long a run may go on when the server ends; then it is cut short.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// What a run says that had nothing to do.
 const NOTHING: &str = "nothing to do";
 
@@ -72,7 +82,14 @@ pub async fn keep(job: Arc<dyn AlwaysJob>, service: Arc<Service>, stop: Cancella
     let mut cause = JobCause::Schedule;
     loop {
         let started_at = service.clock().now();
-        let result = job.run().await;
+        let cut = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        let result = tokio::select! {
+            result = job.run() => result,
+            () = cut => return,
+        };
         if let Err(error) = &result {
             tracing::error!(job = %name, %error, "a job failed; it is tried again");
         }

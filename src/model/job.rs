@@ -25,6 +25,14 @@ pub enum JobName {
     RootCrl,
     /// `feed-settle`.
     FeedSettle,
+    /// `notify`.
+    Notify,
+    /// `renewal-scan`.
+    RenewalScan,
+    /// `expiry-scan`.
+    ExpiryScan,
+    /// `server-scan`.
+    ServerScan,
     /// `prune`.
     Prune,
     /// `database`.
@@ -44,11 +52,15 @@ pub enum Usual {
 
 impl JobName {
     /// All of them, in the order of lists.
-    pub const ALL: [JobName; 7] = [
+    pub const ALL: [JobName; 11] = [
         Self::OwnCertificate,
         Self::Crl,
         Self::RootCrl,
         Self::FeedSettle,
+        Self::Notify,
+        Self::RenewalScan,
+        Self::ExpiryScan,
+        Self::ServerScan,
         Self::Prune,
         Self::Database,
         Self::Backup,
@@ -77,6 +89,26 @@ impl JobName {
                 "feed-settle",
                 "After a restoration: looks whether every host has given back what it knows.",
                 Always,
+            ),
+            Self::Notify => (
+                "notify",
+                "Delivers what people are told: as soon as it is found, and again until it arrives.",
+                Always,
+            ),
+            Self::RenewalScan => (
+                "renewal-scan",
+                "Finds hosts that should have renewed by now and did not, that are silent, or serve an old certificate.",
+                At("*/5 * * * *"),
+            ),
+            Self::ExpiryScan => (
+                "expiry-scan",
+                "Finds clients whose certificate ends soon or has ended.",
+                At("11 * * * *"),
+            ),
+            Self::ServerScan => (
+                "server-scan",
+                "Finds what is wrong with the server: CA certificates that end too soon, CRLs, jobs, channels.",
+                At("*/5 * * * *"),
             ),
             Self::Prune => (
                 "prune",

@@ -7,6 +7,7 @@ mod enforced;
 pub mod enrollment;
 mod identity;
 pub mod job;
+pub mod problem;
 mod profile;
 mod reconcile;
 mod revocation;

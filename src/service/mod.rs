@@ -18,6 +18,7 @@ mod names;
 mod ocsp;
 mod overview;
 mod own;
+mod problems;
 mod renew;
 mod requests;
 mod revoke;
@@ -29,7 +30,7 @@ mod upkeep;
 
 use std::sync::Arc;
 
-use crate::base::{Clock, Random};
+use crate::base::{Clock, Random, Timestamp};
 use crate::model::job::JobPlans;
 use crate::model::{IdentityKind, Labels, Profile};
 use crate::pki::San;
@@ -54,6 +55,7 @@ pub use look::{CertificateSearch, ListOrder};
 pub use names::NamesError;
 pub use overview::Overview;
 pub use own::{OWN_NAME, OwnCertificate, OwnError};
+pub use problems::{Alerts, ChannelError};
 pub use renew::RenewError;
 pub use requests::RequestError;
 pub use revoke::RevokeError;
@@ -78,6 +80,8 @@ pub struct Settings {
     pub plans: JobPlans,
     /// How long what is over is kept.
     pub retention: Retention,
+    /// What is a problem, and who is told of it.
+    pub alerts: Alerts,
 }
 
 impl Default for Settings {
@@ -89,6 +93,7 @@ impl Default for Settings {
             names: Vec::new(),
             plans: JobPlans::default(),
             retention: Retention::default(),
+            alerts: Alerts::default(),
         }
     }
 }
@@ -110,6 +115,8 @@ pub struct Service {
     board: jobs::Board,
     overviews: overview::Overviews,
     verifying: tokio::sync::Mutex<()>,
+    news: problems::News,
+    started_at: Timestamp,
 }
 
 impl Service {
@@ -125,9 +132,11 @@ impl Service {
             metrics::Metrics::default(),
             jobs::Board::new(settings.plans.clone()),
         );
-        for source in board.sources() {
+        let news = problems::News::new(&settings.alerts);
+        for source in board.sources().into_iter().chain(news.sources()) {
             metrics.registry().add(source);
         }
+        let started_at = clock.now();
         Self {
             store,
             authority,
@@ -144,6 +153,8 @@ impl Service {
             board,
             overviews: overview::Overviews::default(),
             verifying: tokio::sync::Mutex::default(),
+            news,
+            started_at,
         }
     }
 

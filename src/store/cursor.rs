@@ -87,6 +87,10 @@ pub enum List {
     AuditForward = b'a',
     /// Audit records, newest first.
     AuditBackward = b'z',
+    /// Problems, newest first.
+    Problems = b'p',
+    /// Notifications, newest first.
+    Notifications = b'o',
 }
 
 /// Where the wanted page starts: after this key.

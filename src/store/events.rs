@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::feed::{Given, Regain, RevokeOrder};
+use super::problems::TestOrder;
 use super::roles::{RoleChange, RoleOrder};
 use super::sessions::{SessionChange, SessionOrder};
 use super::upkeep::{PruneOrder, Pruned};
@@ -268,6 +269,20 @@ pub fn job_asked(job: JobName, actor: &Actor, source: Option<IpAddr>, now: Times
         "job.run",
         job.to_string(),
         source,
+        Detail::new(),
+    )
+}
+
+/// `notify.test`
+pub fn channel_tested(order: &TestOrder) -> Event {
+    let subject = order.channel.clone();
+    let actor = order.actor.clone();
+    event(
+        order.now,
+        actor,
+        "notify.test",
+        subject,
+        order.source,
         Detail::new(),
     )
 }

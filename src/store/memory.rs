@@ -3,6 +3,7 @@
 
 mod feed;
 mod look;
+mod problems;
 mod roles;
 mod sessions;
 mod upkeep;

@@ -14,6 +14,7 @@ mod feed;
 mod look;
 pub mod memory;
 mod op;
+mod problems;
 mod roles;
 mod sessions;
 pub mod sqlite;
@@ -25,6 +26,7 @@ pub use feed::{
     ProgressQuery, Regain, Regained, RevocationRange, RevokeOrder, RevokeTarget, Shown, Withdrawn,
 };
 pub use look::{CertificateWalk, ExpiryCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder};
+pub use problems::{DeliveryOrder, FindingsOrder, Found, ProblemStore, TestOrder, Waiting};
 pub use roles::{RoleChange, RoleChanged, RoleOrder, RoleStore, RolesApplied};
 pub use sessions::{SessionChange, SessionOrder, SessionStore};
 use std::collections::BTreeMap;
@@ -197,7 +199,7 @@ fn canonical_name(text: &str) -> String {
 
 /// What the server remembers.
 #[async_trait]
-pub trait Store: FeedStore + LookStore + RoleStore + SessionStore + UpkeepStore {
+pub trait Store: FeedStore + LookStore + ProblemStore + RoleStore + SessionStore + UpkeepStore {
     // Transactions.
 
     /// `token.create`: stores a new token.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::feed::{Acknowledgement, CrlSlot, Regain, Regained, RevokeOrder, Withdrawn};
+use super::problems::{DeliveryOrder, FindingsOrder, Found, TestOrder};
 use super::roles::{RoleChanged, RoleOrder};
 use super::sessions::SessionOrder;
 use super::upkeep::{JobOrder, PruneOrder, Pruned};
@@ -103,6 +104,12 @@ pub enum Op {
     Prune(Box<PruneOrder>),
     /// `session.offer`, `session.start`, `session.end`
     Session(Box<SessionOrder>),
+    /// `problem.found`
+    Findings(Box<FindingsOrder>),
+    /// `notify.test`
+    TestChannel(Box<TestOrder>),
+    /// `notify.attempt`
+    Delivery(Box<DeliveryOrder>),
     /// Changes nothing: asks whether a transaction can be made at all.
     Probe,
 }
@@ -124,7 +131,7 @@ pub enum Answer {
     Withdrawn(Withdrawn),
     /// To [`Op::Regain`].
     Regained(Regained),
-    /// To [`Op::Restored`]: the feed's newest number.
+    /// To [`Op::Restored`]: the feed's newest number. To [`Op::TestChannel`]: that of the notification.
     Number(u64),
     /// Whether there was something to settle.
     Settled(bool),
@@ -136,6 +143,8 @@ pub enum Answer {
     Roles(RoleChanged),
     /// To [`Op::Job`].
     Job(Box<JobState>),
+    /// To [`Op::Findings`].
+    Found(Found),
     /// To [`Op::Prune`].
     Pruned(Pruned),
     /// To [`Op::Session`].
@@ -164,6 +173,8 @@ impl Answer {
     answer! {
         /// The answer to [`Op::Roles`].
         roles: Roles => RoleChanged;
+        /// The answer to [`Op::Findings`].
+        found: Found => Found;
         /// The answer to [`Op::Prune`].
         pruned: Pruned => Pruned;
         /// The answer to [`Op::DeleteToken`].
@@ -176,7 +187,7 @@ impl Answer {
         withdrawn: Withdrawn => Withdrawn;
         /// The answer to [`Op::Regain`].
         regained: Regained => Regained;
-        /// The answer to [`Op::Restored`].
+        /// The answer to [`Op::Restored`] and [`Op::TestChannel`].
         number: Number => u64;
         /// The answer to [`Op::Settle`].
         settled: Settled => bool;

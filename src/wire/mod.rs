@@ -7,6 +7,7 @@ pub mod feed;
 mod hosts;
 mod jobs;
 mod problem;
+mod problems;
 mod revoke;
 mod roles;
 mod sessions;
@@ -23,6 +24,9 @@ pub use feed::{
 pub use hosts::{ClientList, ClientView, HostDetail, HostList, HostView, StatusAnswer};
 pub use jobs::{JobList, JobView};
 pub use problem::{Code, PROBLEM_JSON, Problem};
+pub use problems::{
+    NotificationList, NotificationQuery, NotificationView, ProblemList, ProblemQuery, ProblemView, QueuedTest,
+};
 pub use revoke::{RevokeRequest, RevokeShown, Revoked, RevokedView};
 pub use roles::{
     BindingList, BindingQuery, BindingRequest, BindingView, HostBehind, RoleList, RoleOutcome, RoleRequest,

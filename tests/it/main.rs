@@ -38,6 +38,7 @@ mod pki_tls;
 #[cfg(feature = "server")]
 mod revocation_readers;
 mod server_access;
+mod server_alerts;
 mod server_command;
 mod server_crl;
 mod server_enroll;

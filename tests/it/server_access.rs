@@ -164,6 +164,15 @@ fn routes(host: &Credentials) -> Vec<Route> {
             None,
             Who::Operator,
         ),
+        route("GET", "/v1/problems", "/v1/problems", None, Who::Viewer),
+        route("GET", "/v1/notifications", "/v1/notifications", None, Who::Viewer),
+        route(
+            "POST",
+            "/v1/channels/{name}/test",
+            "/v1/channels/ops/test",
+            None,
+            Who::Operator,
+        ),
         route("GET", "/v1/jobs", "/v1/jobs", None, Who::Viewer),
         route(
             "POST",

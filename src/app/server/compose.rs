@@ -146,7 +146,7 @@ pub async fn start(config: &Config, passphrase: &SecretString, sockets: Sockets)
     service.note("server.start", VERSION).await?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(jobs::keep(Arc::new(renewal), Arc::clone(&service), stop.clone()));
-    upkeep::start(&service, &config.layout, config.backups.as_ref(), &tasks, &stop);
+    upkeep::start(&service, config, &tasks, &stop);
     let grace = Grace {
         host: config.settings.host.renew_grace,
         client: config.settings.client.renew_grace,

@@ -1,5 +1,6 @@
 //! `server.toml`: what the operator wrote ([`Raw`]), and what it means once it was checked ([`Config`]).
 
+mod alerts;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+pub use self::alerts::{ChannelPlan, NamedChannel};
 use super::layout::Layout;
 use super::upkeep::BackupPlan;
 use crate::app::config::{self, List, Variable};
@@ -42,6 +44,8 @@ pub struct Raw {
     schedule: upkeep::RawSchedule,
     retention: upkeep::RawRetention,
     backup: upkeep::RawBackup,
+    alerts: alerts::RawAlerts,
+    notify: Vec<alerts::RawChannel>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -150,6 +154,8 @@ pub struct Config {
     pub settings: Settings,
     /// Where the schedule keeps backups, if it makes any.
     pub backups: Option<BackupPlan>,
+    /// Where notifications go.
+    pub channels: Vec<NamedChannel>,
     /// Where relying parties reach the plain listener.
     pub public_url: Option<String>,
     /// The passphrase file, when no flag or variable says where it is.
@@ -213,12 +219,15 @@ impl Raw {
             ..Settings::default()
         };
         settings.retention = self.retention.check(&settings)?;
+        let (alerts, channels) = self.alerts.check(&self.notify)?;
+        settings.alerts = alerts;
         Ok(Config {
             layout: Layout::new(data_dir),
             listen: listen?,
             http_listen,
             settings,
             backups: self.backup.check()?,
+            channels,
             public_url: self.public_url.filter(|url| !url.is_empty()),
             passphrase_file: self.passphrase_file,
             log_format: flags.log_format.or(self.log_format).unwrap_or_default(),

@@ -11,11 +11,16 @@ use tokio_util::task::TaskTracker;
 
 use super::backup;
 use super::compose::show_root_crl;
+use super::config::{ChannelPlan, Config, NamedChannel};
 use super::layout::Layout;
 use crate::base::Timestamp;
-use crate::jobs::{self, AlwaysJob, Job, JobError, KeepDatabase, Prune, PublishCrls, Scheduler, SettleFeed};
+use crate::jobs::{
+    self, AlwaysJob, Channel, CommandChannel, Deliver, HttpChannel, Job, JobError, KeepDatabase, Prune,
+    PublishCrls, Scan, Scheduler, SettleFeed, SmtpChannel,
+};
 use crate::model::job::JobName;
 use crate::service::Service;
+use crate::sys::command::RealPrograms;
 
 /// How often it is looked whether somebody has brought a new list of the root.
 const ROOT_CRL_EVERY: Duration = Duration::from_secs(10);
@@ -34,14 +39,14 @@ pub struct BackupPlan {
 }
 
 /// Starts the schedule.
-pub fn start(
-    service: &Arc<Service>,
-    layout: &Layout,
-    backups: Option<&BackupPlan>,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) {
-    let always: [Arc<dyn AlwaysJob>; 3] = [
+pub fn start(service: &Arc<Service>, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) {
+    let layout = &config.layout;
+    let channels = config
+        .channels
+        .iter()
+        .map(|named| channel(named, config, service));
+    let always: [Arc<dyn AlwaysJob>; 4] = [
+        Arc::new(Deliver::new(Arc::clone(service), channels.collect())),
         Arc::new(PublishCrls::new(Arc::clone(service))),
         Arc::new(SettleFeed::new(Arc::clone(service))),
         Arc::new(ShowRootCrl {
@@ -56,7 +61,8 @@ pub fn start(
         Arc::new(Prune::new(Arc::clone(service))),
         Arc::new(KeepDatabase::new(Arc::clone(service))),
     ];
-    if let Some(plan) = backups {
+    scheduled.extend(Scan::all(service));
+    if let Some(plan) = &config.backups {
         scheduled.push(Arc::new(BackUp {
             layout: layout.clone(),
             plan: plan.clone(),
@@ -65,6 +71,45 @@ pub fn start(
     }
     let scheduler = Scheduler::new(Arc::clone(service), scheduled);
     tasks.spawn(scheduler.run(stop.clone()));
+}
+
+fn channel((name, plan): &NamedChannel, config: &Config, service: &Service) -> Arc<dyn Channel> {
+    let (name, source) = (name.clone(), source(config));
+    match plan.clone() {
+        ChannelPlan::Command(words) => {
+            Arc::new(CommandChannel::new(name, words, source, Arc::new(RealPrograms)))
+        }
+        ChannelPlan::Smtp(plan) => Arc::new(SmtpChannel {
+            name,
+            plan,
+            source,
+            files: config.layout.files().clone(),
+        }),
+        ChannelPlan::Http {
+            form,
+            url,
+            secret_file,
+            ca_file,
+        } => Arc::new(HttpChannel {
+            name,
+            url,
+            form,
+            source,
+            secret_file,
+            ca_file,
+            files: config.layout.files().clone(),
+            clock: Arc::clone(service.clock()),
+        }),
+    }
+}
+
+/// What this server is called in events: a URI reference, as CloudEvents wants it.
+fn source(config: &Config) -> String {
+    match (&config.public_url, config.settings.names.first()) {
+        (Some(url), _) => url.clone(),
+        (None, Some(name)) => format!("/dockwarden/{name}"),
+        (None, None) => "/dockwarden".to_owned(),
+    }
 }
 
 /// See [`JobName::RootCrl`].

@@ -12,6 +12,7 @@ mod hosts;
 mod jobs;
 mod metrics;
 pub(super) mod openapi;
+mod problems;
 mod renew;
 mod requests;
 mod revocation;
@@ -57,6 +58,9 @@ pub(super) fn api() -> OpenApiRouter<Api> {
         .routes(routes!(roles::bindings, roles::bind, roles::unbind))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::run))
+        .routes(routes!(problems::list))
+        .routes(routes!(problems::notifications))
+        .routes(routes!(problems::test))
         .routes(routes!(audit::list))
         .routes(routes!(sessions::list, sessions::offer))
         .routes(routes!(sessions::end))

@@ -9,6 +9,7 @@ mod hosts;
 mod listing;
 mod looking;
 mod model;
+mod problems;
 mod renewing;
 mod requests;
 mod revoking;

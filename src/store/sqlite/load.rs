@@ -16,9 +16,10 @@ use super::super::upkeep::PruneOrder;
 use super::super::{Enrollment, Renewal};
 use super::failure::Failure;
 use super::rows::{self, Columns};
-use super::{roles, sessions, sql, upkeep};
+use super::{problems, roles, sessions, sql, upkeep};
 use crate::base::{Id, Timestamp, encoding::hex};
 use crate::model::audit::GENESIS;
+use crate::model::problem::Area;
 use crate::model::{FeedOrigin, Identity, IdentityKind, SealKey};
 use crate::pki::{IdentityName, Serial};
 
@@ -50,6 +51,10 @@ struct Wanted {
     earliest: Option<Timestamp>,
     jobs: bool,
     prunes: Vec<PruneOrder>,
+    /// Whether problems or notifications get numbers.
+    numbers: bool,
+    areas: BTreeSet<Area>,
+    notifications: BTreeSet<u64>,
 }
 
 impl Wanted {
@@ -97,6 +102,14 @@ impl Wanted {
             Op::Origin(_) => self.origin = true,
             Op::Roles(order) => self.add_roles(&order.change),
             Op::Job(_) => self.jobs = true,
+            Op::Findings(order) => {
+                self.numbers = true;
+                self.areas.insert(order.area);
+            }
+            Op::TestChannel(_) => self.numbers = true,
+            Op::Delivery(order) => {
+                self.notifications.insert(order.number);
+            }
             Op::Prune(order) => self.prunes.push(order.as_ref().clone()),
             Op::Session(order) => self.sessions.push(order.change.clone()),
         }
@@ -175,6 +188,15 @@ pub async fn load<'a>(
     }
     if wanted.jobs {
         upkeep::load_jobs(connection, &mut state).await?;
+    }
+    if wanted.numbers {
+        problems::load_numbers(connection, &mut state).await?;
+    }
+    for area in &wanted.areas {
+        problems::load_area(connection, *area, &mut state).await?;
+    }
+    for number in &wanted.notifications {
+        problems::load_notification(connection, *number, &mut state).await?;
     }
     for order in &wanted.prunes {
         upkeep::load_old(connection, order, &mut state).await?;

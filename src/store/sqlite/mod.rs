@@ -8,6 +8,7 @@ mod feed;
 mod load;
 mod look;
 mod open;
+mod problems;
 mod read;
 mod roles;
 mod rows;

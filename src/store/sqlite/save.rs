@@ -12,7 +12,7 @@ use super::super::state::{Row, State};
 use super::failure::Failure;
 use super::rows::{approval_text, json};
 use super::sql;
-use super::{roles, sessions, upkeep};
+use super::{problems, roles, sessions, upkeep};
 use crate::base::encoding::hex;
 use crate::model::enrollment::PendingRequest;
 use crate::model::{Certificate, Identity, Token};
@@ -39,6 +39,7 @@ pub async fn save(connection: &mut SqliteConnection, state: &State) -> Result<()
         row.add(record.hash.as_slice()).map(drop)
     })
     .await?;
+    problems::save(connection, state).await?;
     upkeep::save(connection, state).await
 }
 

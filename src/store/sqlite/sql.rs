@@ -1,6 +1,10 @@
 //! Every SQL text of the SQLite store. Keys of a group travel as one JSON array (ids and hashes in hex),
 //! so that one prepared statement serves groups of every size.
 
+mod problems;
+
+pub use problems::*;
+
 /// Columns of a token, in the order `rows::token` reads them.
 macro_rules! token_columns {
     () => {

@@ -94,6 +94,10 @@ pub struct Changes {
     pub sessions_started: BTreeSet<Id>,
     /// Sessions made before this are forgotten.
     pub sessions_forgotten: Option<Timestamp>,
+    /// Problems that are new or as they were not.
+    pub problems: BTreeSet<u64>,
+    /// The same of notifications.
+    pub notifications: BTreeSet<u64>,
     /// New numbers of the feed, in order.
     pub feed: Vec<Change>,
     /// New audit records, in order.
@@ -126,6 +130,8 @@ impl Changes {
         self.sessions.clear();
         self.sessions_started.clear();
         self.sessions_forgotten = None;
+        self.problems.clear();
+        self.notifications.clear();
         (std::mem::take(&mut self.records), std::mem::take(&mut self.feed))
     }
 }

@@ -8,6 +8,7 @@
 mod changes;
 mod enroll;
 mod feed;
+mod problems;
 mod requests;
 mod roles;
 mod sessions;
@@ -90,6 +91,7 @@ pub struct State {
     roles: BTreeMap<RoleName, StoredRole>,
     bindings: BTreeMap<BindingKey, Binding>,
     jobs: BTreeMap<JobName, JobState>,
+    board: problems::Board,
     oldest: Vec<Checkpoint>,
     checkpoint: Option<Checkpoint>,
     sessions: BTreeMap<Id, SessionRow>,
@@ -261,6 +263,9 @@ impl State {
             Op::Job(order) => Ok(self.change_job(order)),
             Op::Prune(order) => self.prune(order),
             Op::Session(order) => Ok(self.change_session(order)),
+            Op::Findings(order) => Ok(self.record_findings(order)),
+            Op::TestChannel(order) => Ok(self.queue_test(order)),
+            Op::Delivery(order) => Ok(self.record_attempt(order)),
             Op::Probe => Ok(Answer::Done),
         }
     }

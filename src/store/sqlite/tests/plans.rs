@@ -181,7 +181,7 @@ async fn searches_and_walks_follow_an_index_and_are_bounded() {
 }
 
 /// Statements that are the same every time.
-const PLAIN: [&str; 60] = [
+const PLAIN: [&str; 70] = [
     sql::DUE_COUNTS,
     sql::SESSION,
     sql::SESSION_BY_LINK,
@@ -242,6 +242,16 @@ const PLAIN: [&str; 60] = [
     sql::REMOVE_TOKENS,
     sql::REMOVE_TOKEN_REQUESTS,
     sql::AUDIT_CHECKPOINT,
+    sql::LAST_NUMBERS,
+    sql::LOAD_PROBLEMS,
+    sql::LOAD_REMINDED,
+    sql::LOAD_NOTIFICATION,
+    sql::PROBLEMS,
+    sql::PROBLEMS_OPEN,
+    sql::NOTIFICATIONS,
+    sql::NOTIFICATIONS_WAITING,
+    sql::NEXT_NOTIFICATION,
+    sql::WAITING,
 ];
 
 #[tokio::test]
