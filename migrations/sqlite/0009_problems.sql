@@ -15,6 +15,7 @@ CREATE TABLE problem (
 ) STRICT;
 CREATE UNIQUE INDEX problem_open ON problem (area, key) WHERE resolved_at IS NULL;
 CREATE INDEX problem_open_number ON problem (number) WHERE resolved_at IS NULL;
+CREATE INDEX problem_over ON problem (resolved_at) WHERE resolved_at IS NOT NULL;
 
 -- What people are told: the queue, and what came of it. `problem` is 0 for a test; `body` is the problem as it was (JSON).
 CREATE TABLE notification (
@@ -25,6 +26,7 @@ CREATE TABLE notification (
     problem      INTEGER NOT NULL,
     body         TEXT NOT NULL,
     at           INTEGER NOT NULL,
+    wanted_at    INTEGER NOT NULL,
     due_at       INTEGER NOT NULL,
     attempts     INTEGER NOT NULL,
     error        TEXT,
@@ -34,3 +36,4 @@ CREATE INDEX notification_due ON notification (channel, due_at, number) WHERE de
 CREATE INDEX notification_order ON notification (channel, problem, number) WHERE delivered_at IS NULL;
 CREATE INDEX notification_reminded ON notification (event, channel, problem) WHERE delivered_at IS NULL;
 CREATE INDEX notification_waiting ON notification (number) WHERE delivered_at IS NULL;
+CREATE INDEX notification_delivered ON notification (delivered_at) WHERE delivered_at IS NOT NULL;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::output::{Column, ListArgs, Row, list, or_dash, printable};
+use super::pages::{self, Fetch};
 use super::profile::Connection;
 use super::{Error, World, text};
 use crate::base::Timestamp;
 use crate::base::limits::PAGE_MAX;
-use crate::wire::{NotificationQuery, NotificationView, ProblemQuery, ProblemView};
+use crate::wire::{NotificationQuery, NotificationView, PageQuery, ProblemQuery, ProblemView};
 
 /// How often it is looked whether a test has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -84,20 +85,24 @@ pub async fn run(command: Command, world: &mut World) -> Result<u8, Error> {
 pub async fn run_problem(command: ProblemCommand, world: &mut World) -> Result<u8, Error> {
     let ProblemCommand::Ls(args) = command;
     let filters = args.list.filters(&["kind", "severity", "subject"])?;
-    let query = ProblemQuery {
-        all: args.all.then_some(true),
-        limit: Some(args.limit.clamp(1, PAGE_MAX)),
-        cursor: None,
-    };
-    let client = args.connection.client(world).await?;
-    let mut problems = client.problems(&query).await?.items;
-    problems.retain(|problem| {
+    let client = &args.connection.client(world).await?;
+    let all = args.all.then_some(true);
+    let fits = |problem: &ProblemView| {
         filters.iter().all(|(key, value)| match *key {
             "kind" => problem.kind.as_str() == *value,
             "severity" => problem.severity.as_str() == *value,
             _ => problem.subject == *value,
         })
-    });
+    };
+    let problems = pages::first(args.limit, fits, |page: PageQuery| async move {
+        let (limit, cursor) = (page.limit, page.cursor);
+        let list = client.problems(&ProblemQuery { all, limit, cursor }).await?;
+        Ok(Fetch {
+            items: list.items,
+            next: list.next,
+        })
+    })
+    .await?;
     list(
         world,
         &args.list,
@@ -197,20 +202,29 @@ const COLUMNS: &[Column<NotificationView>] = &[
 
 async fn ls(args: Ls, world: &mut World) -> Result<u8, Error> {
     let filters = args.list.filters(&["channel", "event", "subject"])?;
-    let query = NotificationQuery {
-        waiting: args.waiting.then_some(true),
-        limit: Some(args.limit.clamp(1, PAGE_MAX)),
-        cursor: None,
-    };
-    let client = args.connection.client(world).await?;
-    let mut notifications = client.notifications(&query).await?.items;
-    notifications.retain(|n| {
+    let client = &args.connection.client(world).await?;
+    let waiting = args.waiting.then_some(true);
+    let fits = |n: &NotificationView| {
         filters.iter().all(|(key, value)| match *key {
             "channel" => n.channel == *value,
             "event" => n.event.as_str() == *value,
             _ => n.problem.subject == *value,
         })
-    });
+    };
+    let notifications = pages::first(args.limit, fits, |page: PageQuery| async move {
+        let (limit, cursor) = (page.limit, page.cursor);
+        let query = NotificationQuery {
+            waiting,
+            limit,
+            cursor,
+        };
+        let list = client.notifications(&query).await?;
+        Ok(Fetch {
+            items: list.items,
+            next: list.next,
+        })
+    })
+    .await?;
     list(
         world,
         &args.list,

@@ -36,8 +36,8 @@ impl Job for Prune {
             ),
             PruneOutcome::Removed(pruned) if pruned.most() == 0 => NOTHING.to_owned(),
             PruneOutcome::Removed(pruned) => format!(
-                "removed {} certificates, {} tokens, {} audit records",
-                pruned.certificates, pruned.tokens, pruned.audit
+                "removed {} certificates, {} tokens, {} audit records, {} problems, {} notifications",
+                pruned.certificates, pruned.tokens, pruned.audit, pruned.problems, pruned.notifications
             ),
         })
     }

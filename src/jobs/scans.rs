@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Job, JobError};
-use crate::model::job::JobName;
+use crate::model::job::{JobCause, JobName};
 use crate::service::Service;
 
 /// One of the scans.
@@ -24,6 +24,14 @@ impl Scan {
     }
 }
 
+impl Scan {
+    /// Whether this run was missed: the machine slept, or its clock has jumped. Hosts were not heard meanwhile, either.
+    fn is_late(&self) -> bool {
+        let running = self.service.job_state(self.name).and_then(|job| job.running);
+        running.is_some_and(|running| running.cause == JobCause::Missed)
+    }
+}
+
 #[async_trait]
 impl Job for Scan {
     fn name(&self) -> JobName {
@@ -32,7 +40,12 @@ impl Job for Scan {
 
     async fn run(&self) -> Result<String, JobError> {
         let found = match self.name {
-            JobName::RenewalScan => self.service.scan_hosts().await?,
+            JobName::RenewalScan => {
+                if self.is_late() {
+                    self.service.listen_anew();
+                }
+                self.service.scan_hosts().await?
+            }
             JobName::ExpiryScan => self.service.scan_clients().await?,
             _ => self.service.scan_server().await?,
         };

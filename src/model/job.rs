@@ -112,7 +112,7 @@ impl JobName {
             ),
             Self::Prune => (
                 "prune",
-                "Removes certificates, tokens, requests and audit records that are older than the retention.",
+                "Removes certificates, tokens, requests, audit records, problems and notifications that are older than the retention.",
                 At("17 3 * * *"),
             ),
             Self::Database => (

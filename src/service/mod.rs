@@ -30,7 +30,7 @@ mod upkeep;
 
 use std::sync::Arc;
 
-use crate::base::{Clock, Random, Timestamp};
+use crate::base::{Clock, Random};
 use crate::model::job::JobPlans;
 use crate::model::{IdentityKind, Labels, Profile};
 use crate::pki::San;
@@ -116,7 +116,6 @@ pub struct Service {
     overviews: overview::Overviews,
     verifying: tokio::sync::Mutex<()>,
     news: problems::News,
-    started_at: Timestamp,
 }
 
 impl Service {
@@ -132,11 +131,10 @@ impl Service {
             metrics::Metrics::default(),
             jobs::Board::new(settings.plans.clone()),
         );
-        let news = problems::News::new(&settings.alerts);
+        let news = problems::News::new(&settings.alerts, clock.now());
         for source in board.sources().into_iter().chain(news.sources()) {
             metrics.registry().add(source);
         }
-        let started_at = clock.now();
         Self {
             store,
             authority,
@@ -154,7 +152,6 @@ impl Service {
             overviews: overview::Overviews::default(),
             verifying: tokio::sync::Mutex::default(),
             news,
-            started_at,
         }
     }
 

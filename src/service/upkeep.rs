@@ -17,6 +17,8 @@ pub struct Retention {
     pub tokens: Option<Duration>,
     /// Audit records.
     pub audit: Option<Duration>,
+    /// Problems after their end, and notifications after their delivery.
+    pub problems: Option<Duration>,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -27,6 +29,7 @@ impl Default for Retention {
             certificates: Some(DAY * 90),
             tokens: Some(DAY * 30),
             audit: Some(DAY * 400),
+            problems: Some(DAY * 90),
         }
     }
 }
@@ -38,6 +41,7 @@ impl Retention {
             certificates: before(self.certificates),
             tokens: before(self.tokens),
             audit: before(self.audit),
+            problems: before(self.problems),
             limit: PRUNE_BATCH,
             now,
         }

@@ -287,7 +287,7 @@ pub fn channel_tested(order: &TestOrder) -> Event {
     )
 }
 
-/// `prune`: certificates and tokens that are gone.
+/// `prune`: certificates, tokens, problems and notifications that are gone.
 pub fn pruned(pruned: &Pruned, order: &PruneOrder) -> Event {
     let mut detail = Detail::new();
     let kinds = [
@@ -298,6 +298,13 @@ pub fn pruned(pruned: &Pruned, order: &PruneOrder) -> Event {
             order.certificates,
         ),
         ("tokens", "tokens_before", pruned.tokens, order.tokens),
+        ("problems", "problems_before", pruned.problems, order.problems),
+        (
+            "notifications",
+            "notifications_before",
+            pruned.notifications,
+            order.problems,
+        ),
     ];
     for (count, limit, number, before) in kinds {
         if let Some(before) = before.filter(|_| number > 0) {

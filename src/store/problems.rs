@@ -1,5 +1,6 @@
 //! The part of the store that keeps problems, and what people are told of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -7,7 +8,9 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::base::{Id, Timestamp};
 use crate::model::audit::Actor;
-use crate::model::problem::{Area, ChannelRule, Finding, Notification, Problem, Telling};
+use crate::model::problem::{
+    Area, ChannelRule, Finding, Notification, Problem, ProblemKind, Severity, Telling,
+};
 use crate::model::{Page, PageRequest};
 
 /// Everything that a scan found in its area.
@@ -17,6 +20,10 @@ pub struct FindingsOrder {
     pub area: Area,
     /// What was found, each key once.
     pub found: Vec<Finding>,
+    /// Of these keys nothing can be said yet: what is known of them stays as it is.
+    pub unsure: BTreeSet<String>,
+    /// Whether everything was looked at. Otherwise nothing is over because it was not found.
+    pub is_whole: bool,
     /// Who is told.
     pub channels: Vec<ChannelRule>,
     /// When.
@@ -28,7 +35,7 @@ pub struct FindingsOrder {
 }
 
 /// What a scan changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Problems that are open now.
     pub open: u64,
@@ -38,6 +45,8 @@ pub struct Found {
     pub resolved: u64,
     /// Notifications that were queued.
     pub queued: u64,
+    /// What is open now, by kind and severity.
+    pub counts: BTreeMap<(ProblemKind, Severity), u64>,
 }
 
 /// A message that somebody tries out a channel with.
@@ -71,7 +80,7 @@ pub struct DeliveryOrder {
 pub struct Waiting {
     /// How many.
     pub count: u64,
-    /// When the first of them was made.
+    /// From when on somebody was to be told the first of them.
     pub oldest: Option<Timestamp>,
 }
 

@@ -63,6 +63,9 @@ pub struct PruneOrder {
     pub tokens: Option<Timestamp>,
     /// The oldest audit records, as far as they are from before this. The newest record always stays.
     pub audit: Option<Timestamp>,
+    /// Problems that were over before this, and notifications that were delivered before this. What was not delivered
+    /// always stays.
+    pub problems: Option<Timestamp>,
     /// Of each kind at most this many.
     pub limit: u32,
     /// When.
@@ -78,12 +81,17 @@ pub struct Pruned {
     pub tokens: u64,
     /// Audit records.
     pub audit: u64,
+    /// Problems.
+    pub problems: u64,
+    /// Notifications.
+    pub notifications: u64,
 }
 
 impl Pruned {
     /// The most of one kind.
     pub fn most(&self) -> u64 {
-        self.certificates.max(self.tokens).max(self.audit)
+        let told = self.problems.max(self.notifications);
+        self.certificates.max(self.tokens).max(self.audit).max(told)
     }
 }
 
@@ -92,6 +100,8 @@ impl std::ops::AddAssign for Pruned {
         self.certificates += other.certificates;
         self.tokens += other.tokens;
         self.audit += other.audit;
+        self.problems += other.problems;
+        self.notifications += other.notifications;
     }
 }
 

@@ -265,6 +265,7 @@ async fn a_log_whose_old_records_were_removed_is_whole_when_it_says_so_itself() 
         certificates: None,
         tokens: None,
         audit: Some(server.clock_now() + DAY),
+        problems: None,
         limit: 2,
         now: server.clock_now(),
     };

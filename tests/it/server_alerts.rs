@@ -1,141 +1,26 @@
 //! What people are told: found by scans, delivered whatever receivers do.
 
+mod receiver;
+
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dockwarden::jobs::{Channel, Deliver, HttpChannel, HttpForm, keep};
+use dockwarden::base::ManualClock;
+use dockwarden::jobs::{Channel, Deliver, HttpChannel, HttpForm, Job, keep};
 use dockwarden::model::job::JobName;
-use dockwarden::model::problem::{ChannelRule, Severity};
+use dockwarden::model::problem::{ChannelRule, Notification, Severity};
+use dockwarden::service::Service;
 use dockwarden::sys::Files;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use self::receiver::{BROKEN, GOOD, HANGS_UP, MOVED, Receiver, SILENT, TWICE};
 use crate::support::peer::{Peer, json as answer, server_tls};
 use crate::support::pki::{DAY, Fleet, t0};
 use crate::support::server::{PATIENCE, Setup, TestServer, csr_pem, key};
-
-/// How a receiver answers.
-const GOOD: u8 = 0;
-const BROKEN: u8 = 1;
-const SILENT: u8 = 2;
-const TWICE: u8 = 3;
-const HANGS_UP: u8 = 4;
-const MOVED: u8 = 5;
-
-/// A request as it came, and whether it was answered well.
-#[derive(Clone, Debug)]
-struct Received {
-    head: String,
-    body: Value,
-    raw: String,
-    taken: bool,
-}
-
-impl Received {
-    fn header(&self, name: &str) -> &str {
-        let line = self
-            .head
-            .lines()
-            .find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")));
-        line.map_or("", |line| line.split_once(':').unwrap().1.trim())
-    }
-}
-
-/// A receiver of webhooks that does what the test says.
-#[derive(Clone)]
-struct Receiver {
-    mode: Arc<AtomicU8>,
-    seen: Arc<Mutex<Vec<Received>>>,
-}
-
-impl Receiver {
-    fn new(mode: u8) -> Self {
-        Self {
-            mode: Arc::new(AtomicU8::new(mode)),
-            seen: Arc::default(),
-        }
-    }
-
-    async fn listen(&self, address: SocketAddr) -> SocketAddr {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let receiver = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(receiver.clone().serve(stream));
-            }
-        });
-        address
-    }
-
-    async fn serve(self, mut stream: TcpStream) {
-        let mode = self.mode.load(Ordering::SeqCst);
-        if mode == HANGS_UP {
-            return;
-        }
-        let Some((head, raw)) = read_request(&mut stream).await else {
-            return;
-        };
-        let taken = matches!(mode, GOOD | TWICE);
-        self.seen.lock().unwrap().push(Received {
-            head,
-            body: serde_json::from_str(&raw).unwrap(),
-            raw,
-            taken,
-        });
-        let text = match mode {
-            GOOD => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
-            TWICE => {
-                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n"
-                    .to_owned()
-            }
-            MOVED => {
-                "HTTP/1.1 307 Moved\r\nlocation: http://169.254.169.254/latest\r\ncontent-length: 0\r\n\r\n"
-                    .to_owned()
-            }
-            BROKEN => "HTTP/1.1 500 Oops\r\ncontent-length: 6\r\n\r\nsecret".to_owned(),
-            _ => {
-                tokio::time::sleep(PATIENCE).await;
-                return;
-            }
-        };
-        let _ = stream.write_all(text.as_bytes()).await;
-    }
-
-    fn set(&self, mode: u8) {
-        self.mode.store(mode, Ordering::SeqCst);
-    }
-
-    fn seen(&self) -> Vec<Received> {
-        self.seen.lock().unwrap().clone()
-    }
-}
-
-async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length")
-                    .then(|| value.trim().parse::<usize>().unwrap())
-            });
-            if body.len() >= length.unwrap_or(0) {
-                return Some((head.to_owned(), body.to_owned()));
-            }
-        }
-        match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => return None,
-            Ok(read) => bytes.extend_from_slice(&buffer[..read]),
-        }
-    }
-}
 
 fn with_channel(mut setup: Setup, name: &str) -> Setup {
     setup.settings.alerts.channels = vec![ChannelRule {
@@ -403,5 +288,112 @@ async fn problems_are_listed_while_they_last_and_counted_for_prometheus() {
     server.service.scan_hosts().await.unwrap();
     assert!(listed("").await.is_empty());
     assert_eq!(listed("?all=true").await[0]["resolved_at"], json!(t0()));
+    server.stop().await;
+}
+
+/// Takes everything; each takes as long as it says.
+struct Slow {
+    name: &'static str,
+    takes: Duration,
+    clock: ManualClock,
+    taken: Arc<AtomicU8>,
+}
+
+#[async_trait::async_trait]
+impl Channel for Slow {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    async fn send(&self, _notification: &Notification) -> Result<(), String> {
+        self.clock.advance(self.takes);
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_slow_does_not_hold_up_the_others() {
+    let mut setup = Setup::memory();
+    let rule = |name: &str| ChannelRule {
+        name: name.to_owned(),
+        least: Severity::Warning,
+    };
+    setup.settings.alerts.channels = vec![rule("slow"), rule("quick")];
+    let server = setup.start().await;
+    for number in 1..=5 {
+        server.join("host", &format!("web-{number}.fleet")).await;
+    }
+    advance(&server, DAY.mul_f64(24.2)).await;
+    assert_eq!(server.service.scan_hosts().await.unwrap().queued, 10);
+    let channel = |name, takes| {
+        let taken = Arc::new(AtomicU8::new(0));
+        let channel = Slow {
+            name,
+            takes,
+            clock: server.clock.clone(),
+            taken: Arc::clone(&taken),
+        };
+        (Arc::new(channel) as Arc<dyn Channel>, taken)
+    };
+    let (slow, taken_slowly) = channel("slow", Duration::from_secs(6));
+    let (quick, taken_quickly) = channel("quick", Duration::ZERO);
+    let deliver = Deliver::new(Arc::clone(&server.service), vec![slow, quick]);
+    deliver.run().await.unwrap();
+    let taken = |count: &AtomicU8| count.load(Ordering::SeqCst);
+    assert_eq!((taken(&taken_slowly), taken(&taken_quickly)), (2, 5));
+    for _ in 0..2 {
+        deliver.run().await.unwrap();
+    }
+    assert_eq!((taken(&taken_slowly), taken(&taken_quickly)), (5, 5));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_ends_no_problem_and_tells_nobody_twice() {
+    let setup = with_channel(Setup::sqlite().await, "hook");
+    let (store, authority, clock) = (
+        Arc::clone(&setup.store),
+        Arc::clone(&setup.authority),
+        setup.clock.clone(),
+    );
+    let settings = setup.settings.clone();
+    let server = setup.start().await;
+    let web = server.join("host", "web-1.fleet").await;
+    let report = json!({
+        "observed_generation": 1, "mode": "gate", "agent_version": "1", "engine_version": null,
+        "endpoints": [], "issued": null, "served": null, "renew_at": null, "clock_offset_ms": 1, "conditions": [],
+    });
+    let path = "/v1/hosts/web-1.fleet/status";
+    let put = server.call(Some(&web), "PUT", path, Some(report)).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    clock.advance(Duration::from_secs(1000));
+    let first = server.service.scan_hosts().await.unwrap();
+    assert_eq!((first.opened, first.queued), (1, 1));
+
+    let restarted = || {
+        let random = Arc::new(dockwarden::base::SystemRandom);
+        let clock = Arc::new(clock.clone());
+        let (store, authority) = (Arc::clone(&store), Arc::clone(&authority));
+        Service::new(store, authority, settings.clone(), clock, random)
+    };
+    let again = restarted();
+    for minutes in [0, 1, 13] {
+        clock.advance(Duration::from_secs(60 * minutes));
+        let found = again.scan_hosts().await.unwrap();
+        let changed = (found.open, found.opened, found.resolved, found.queued);
+        assert_eq!(changed, (1, 0, 0, 0), "{minutes}");
+    }
+    clock.advance(Duration::from_secs(60));
+    let found = again.scan_hosts().await.unwrap();
+    assert_eq!(
+        (found.open, found.opened, found.queued),
+        (1, 0, 0),
+        "silent as before"
+    );
+    // It slept: the run of the scan was missed.
+    clock.advance(DAY);
+    again.listen_anew();
+    assert_eq!(again.scan_hosts().await.unwrap().resolved, 0);
     server.stop().await;
 }

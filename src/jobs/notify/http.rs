@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use super::Channel;
-use super::message::{cloud_event, slack};
+use super::message::{alerts, cloud_event, slack};
 use crate::base::limits::{PEM_BYTES_MAX, SECRET_BYTES_MAX};
 use crate::base::{Clock, encoding};
 use crate::model::problem::Notification;
@@ -106,6 +106,8 @@ pub enum HttpForm {
     CloudEvents,
     /// Slack, Mattermost.
     Slack,
+    /// The Prometheus Alertmanager.
+    Alertmanager,
 }
 
 /// A webhook.
@@ -187,6 +189,8 @@ impl HttpChannel {
                 cloud_event(notification, &self.source),
             ),
             HttpForm::Slack => ("application/json; charset=utf-8", slack(notification)),
+            // It wants this type and no parameter.
+            HttpForm::Alertmanager => ("application/json", alerts(notification, &self.source)),
         };
         let body = body.to_string();
         let path = target.uri.path_and_query().map_or("/", |path| path.as_str());

@@ -1,8 +1,15 @@
 //! A notification in the forms that receivers read.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::model::problem::{Notification, NotificationEvent, Severity};
+
+/// When an alert ends of which nothing more was said. Its end is always told; this is for a server that was removed.
+const ALERT_FOR: Duration = Duration::from_secs(60 * 86_400);
+/// How long a test is seen.
+const ALERT_TEST_FOR: Duration = Duration::from_secs(300);
 
 /// One line: what a person reads first.
 pub fn title(notification: &Notification) -> String {
@@ -44,6 +51,39 @@ pub fn cloud_event(notification: &Notification, source: &str) -> Value {
             "resolved_at": problem.resolved_at,
         },
     })
+}
+
+/// What `POST /api/v2/alerts` of the Prometheus Alertmanager takes. Alerts are told apart by their labels, so that one that
+/// became worse is a second one; each message therefore says of every severity whether it holds, and may come twice.
+pub fn alerts(notification: &Notification, source: &str) -> Value {
+    let problem = &notification.problem;
+    let lasts = match notification.event {
+        NotificationEvent::Resolved => Duration::ZERO,
+        NotificationEvent::Test => ALERT_TEST_FOR,
+        _ => ALERT_FOR,
+    };
+    let alert = |severity: &Severity| {
+        let is_it = *severity == problem.severity;
+        let ends_at = notification.at + if is_it { lasts } else { Duration::ZERO };
+        json!({
+            "labels": {
+                "alertname": "DockwardenProblem",
+                "severity": severity,
+                "problem": problem.number.to_string(),
+                "key": problem.key,
+                "subject": problem.subject,
+                "server": source,
+            },
+            "annotations": {
+                "summary": title(notification),
+                "description": problem.message,
+                "kind": problem.kind,
+            },
+            "startsAt": problem.first_seen,
+            "endsAt": ends_at,
+        })
+    };
+    Severity::ALL.iter().map(alert).collect()
 }
 
 /// What Slack's incoming webhooks take, and Mattermost's, Rocket.Chat's and Zulip's with them. Text from hosts cannot
@@ -110,6 +150,7 @@ pub mod tests {
                 resolved_at: None,
             },
             at,
+            wanted_at: at,
             due_at: at,
             attempts: 0,
             error: None,
@@ -143,5 +184,20 @@ pub mod tests {
             assert!(!message.contains(forbidden), "{forbidden}: {message}");
         }
         assert!(text.starts_with(":rotating_light: *"), "{text}");
+    }
+    #[test]
+    fn an_alert_holds_at_one_severity_and_ends_at_all_of_them() {
+        let holding = |event| {
+            let mut notification = notification(event, "x");
+            notification.at = notification.problem.first_seen + Duration::from_secs(60);
+            let alerts = alerts(&notification, "/dockwarden/ca");
+            let alerts = alerts.as_array().unwrap().iter();
+            let later = |alert: &&Value| alert["endsAt"].as_str() > Some("2027-01-15T08:01:00Z");
+            let severity = |alert: &Value| alert["labels"]["severity"].as_str().unwrap().to_owned();
+            alerts.filter(later).map(severity).collect::<Vec<_>>()
+        };
+        assert_eq!(holding(NotificationEvent::Opened), ["critical"]);
+        assert_eq!(holding(NotificationEvent::Reminder), ["critical"]);
+        assert!(holding(NotificationEvent::Resolved).is_empty());
     }
 }

@@ -39,6 +39,8 @@ pub trait Channel: Send + Sync + 'static {
 const FAILURES_MAX: u32 = 3;
 /// Attempts of one channel in one run.
 const ATTEMPTS_MAX: u32 = 1000;
+/// A channel begins no further attempt in a run that has lasted this long: one that is slow must not hold up the others.
+const TURN: Duration = Duration::from_secs(10);
 /// Characters of an error that are kept.
 const ERROR_CHARS_MAX: usize = 300;
 
@@ -74,7 +76,8 @@ impl Deliver {
     /// Everything that is due for a channel. Gives how many were taken, and how many not.
     async fn deliver(&self, channel: &dyn Channel) -> Result<(u32, u32), ServiceError> {
         let (mut taken, mut failed, mut in_a_row) = (0, 0, 0);
-        while taken + failed < ATTEMPTS_MAX && in_a_row < FAILURES_MAX {
+        let (clock, begun) = (self.service.clock(), self.service.clock().now());
+        while taken + failed < ATTEMPTS_MAX && in_a_row < FAILURES_MAX && clock.now().since(begun) < TURN {
             let Some(next) = self.service.next_notification(channel.name()).await? else {
                 break;
             };

@@ -1,7 +1,7 @@
 //! Mail, by SMTP: one message a notification, on a connection of its own. TLS by rustls and aws-lc-rs, as everywhere.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use lettre::message::Mailbox;
@@ -82,8 +82,10 @@ impl SmtpChannel {
         let problem = &notification.problem;
         let id = notification.id;
         // The same however often it is sent: mail programs show it once.
+        let at = Duration::from_millis(u64::try_from(notification.at.as_millis()).unwrap_or(0));
         let mut message = Message::builder()
             .from(self.plan.from.clone())
+            .date(SystemTime::UNIX_EPOCH + at)
             .message_id(Some(format!("<{id}@dockwarden>")))
             .subject(one_line(&title(notification)))
             .header(ContentType::TEXT_PLAIN);
@@ -192,6 +194,7 @@ mod tests {
             headers.contains(&format!("Message-ID: <{}@dockwarden>", hostile.id)),
             "{headers}"
         );
+        assert!(headers.contains("Date: Fri, 15 Jan 2027 08:00:00"), "{headers}");
         assert!(body.contains("severity   critical"), "{body}");
     }
 }

@@ -38,6 +38,17 @@ impl Default for AlertRules {
     }
 }
 
+/// What a look at something gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing is wrong.
+    Well,
+    /// Something is.
+    Wrong(Finding),
+    /// That cannot be said yet: the server has not listened for long enough. What is known of this key stays as it is.
+    Unsure(String),
+}
+
 /// An identity whose certificate ended this long ago is not missed any more.
 const GONE_AFTER: Duration = Duration::from_secs(30 * 86_400);
 /// The same of a client: people leave, and nothing else tells of it.
@@ -87,19 +98,36 @@ fn ends(not_after: Timestamp, now: Timestamp) -> String {
 }
 
 /// What is wrong with a host: the first of the checks that hold says what, the worst of them says how bad.
-pub fn look_at_host(facts: HostFacts<'_>, rules: &AlertRules, now: Timestamp) -> Option<Finding> {
-    let certificate = facts.certificate.filter(|c| now < c.not_after + GONE_AFTER)?;
-    let share = share(certificate, now);
-    let late = (share >= rules.warn_at).then(|| {
-        let end = ends(certificate.not_after, now);
-        let text = format!(
-            "{} should have renewed by now and did not: its certificate {end}",
-            facts.name
-        );
-        (ProblemKind::RenewalMissed, rules.severity(share), text)
-    });
-    // The server was away, too: hosts have as long to renew as they may be silent.
-    let late = late.filter(|_| now.since(facts.listening_since) >= rules.silent_after);
+///
+/// A server that was away, and has not listened for as long since as a host may be silent, calls nobody silent or late;
+/// but it does not say either that a host is well that it has not heard.
+pub fn look_at_host(facts: HostFacts<'_>, rules: &AlertRules, now: Timestamp) -> Look {
+    let Some(certificate) = facts.certificate.filter(|c| now < c.not_after + GONE_AFTER) else {
+        return Look::Well;
+    };
+    let late = late(facts.name, certificate, rules, now);
+    let is_back = now.since(facts.listening_since) < rules.silent_after;
+    let unheard = facts.report.is_some_and(|(at, _)| at < facts.listening_since);
+    let unsure = is_back && (unheard || late.is_some());
+    let late = late.filter(|_| !is_back);
+    match (finding(facts, late, certificate, rules, now), unsure) {
+        (Some(found), _) => Look::Wrong(found),
+        (None, true) => Look::Unsure(host_key(facts.name)),
+        (None, false) => Look::Well,
+    }
+}
+
+fn host_key(name: &str) -> String {
+    format!("host/{name}")
+}
+
+fn finding(
+    facts: HostFacts<'_>,
+    late: Check,
+    certificate: &Certificate,
+    rules: &AlertRules,
+    now: Timestamp,
+) -> Option<Finding> {
     let silent = silence(facts, rules, certificate, now);
     let heard = facts.report.filter(|_| silent.is_none());
     let checks = match heard {
@@ -119,7 +147,7 @@ pub fn look_at_host(facts: HostFacts<'_>, rules: &AlertRules, now: Timestamp) ->
         message.push_str(&also);
     }
     Some(Finding {
-        key: format!("host/{}", facts.name),
+        key: host_key(facts.name),
         kind,
         severity: worst,
         subject: facts.name.to_owned(),
@@ -129,10 +157,19 @@ pub fn look_at_host(facts: HostFacts<'_>, rules: &AlertRules, now: Timestamp) ->
 
 type Check = Option<(ProblemKind, Severity, String)>;
 
+fn late(name: &str, certificate: &Certificate, rules: &AlertRules, now: Timestamp) -> Check {
+    let share = share(certificate, now);
+    (share >= rules.warn_at).then(|| {
+        let end = ends(certificate.not_after, now);
+        let text = format!("{name} should have renewed by now and did not: its certificate {end}");
+        (ProblemKind::RenewalMissed, rules.severity(share), text)
+    })
+}
+
 fn silence(facts: HostFacts<'_>, rules: &AlertRules, certificate: &Certificate, now: Timestamp) -> Check {
     let (reported_at, _) = facts.report?;
     let silent = now.since(reported_at.max(facts.listening_since));
-    (silent > rules.silent_after).then(|| {
+    (silent >= rules.silent_after).then(|| {
         let (ago, end) = (days(now.since(reported_at)), ends(certificate.not_after, now));
         let text = format!(
             "the agent of {} has not been heard of for {ago}, and its certificate {end}: is the host up, is \

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use facts::{AlertRules, CaFacts, HostFacts, look_at_ca, look_at_client, look_at_host};
+pub use facts::{AlertRules, CaFacts, HostFacts, Look, look_at_ca, look_at_client, look_at_host};
 pub use told::{ChannelRule, Notification, NotificationEvent, Telling, tell};
 
 use crate::base::Timestamp;

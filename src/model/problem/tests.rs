@@ -65,7 +65,11 @@ fn look(report: Option<(Timestamp, &HostReport)>, now: Timestamp) -> Option<(Pro
         report,
         listening_since: t0() - DAY,
     };
-    let found = look_at_host(facts, &AlertRules::default(), now)?;
+    let found = match look_at_host(facts, &AlertRules::default(), now) {
+        Look::Wrong(found) => found,
+        Look::Well => return None,
+        Look::Unsure(key) => panic!("{key}: the server was never away"),
+    };
     assert!(found.message.contains("web-1.fleet") && found.key == "host/web-1.fleet");
     Some((found.kind, found.severity))
 }
@@ -143,8 +147,27 @@ fn a_server_that_was_away_calls_nobody_silent_or_late_at_once() {
         listening_since: back,
     };
     let rules = AlertRules::default();
-    assert_eq!(look_at_host(facts, &rules, back + MINUTE), None);
-    let later = look_at_host(facts, &rules, back + MINUTE * 16).unwrap();
+    let unsure = Look::Unsure("host/web-1.fleet".into());
+    assert_eq!(look_at_host(facts, &rules, back), unsure);
+    assert_eq!(look_at_host(facts, &rules, back + MINUTE), unsure);
+    let heard = HostFacts {
+        report: Some((back + MINUTE, &report)),
+        ..facts
+    };
+    assert_eq!(
+        look_at_host(heard, &rules, back + MINUTE * 2),
+        unsure,
+        "it is there, and has a moment to renew"
+    );
+    let young = HostFacts {
+        listening_since: t0() + DAY * 5,
+        report: Some((t0() + DAY * 5, &report)),
+        ..facts
+    };
+    assert_eq!(look_at_host(young, &rules, t0() + DAY * 5 + MINUTE), Look::Well);
+    let Look::Wrong(later) = look_at_host(facts, &rules, back + rules.silent_after) else {
+        panic!("it was not heard for long enough")
+    };
     assert_eq!(later.kind, ProblemKind::HostSilent);
 }
 

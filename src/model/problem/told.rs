@@ -48,6 +48,8 @@ pub struct Notification {
     pub problem: Problem,
     /// When it was made.
     pub at: Timestamp,
+    /// From when on somebody was to be told: later than `at` when a maintenance window was open.
+    pub wanted_at: Timestamp,
     /// When it is to be sent, or sent again.
     pub due_at: Timestamp,
     /// How often it was tried in vain.

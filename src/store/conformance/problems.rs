@@ -1,5 +1,6 @@
 //! Problems, and what people are told of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::base::Timestamp;
 use crate::model::problem::{
     Area, ChannelRule, Finding, Notification, NotificationEvent, ProblemKind, Severity, Telling,
 };
-use crate::store::{DeliveryOrder, FindingsOrder, Found, Store, TestOrder};
+use crate::store::{DeliveryOrder, FindingsOrder, Found, PruneOrder, Store, TestOrder};
 
 super::on_every_store!(
     a_problem_is_kept_once_and_told_to_who_takes_it,
@@ -17,6 +18,10 @@ super::on_every_store!(
     one_reminder_waits_at_a_time,
     lists_of_problems_and_notifications_are_walked_by_number,
     a_test_waits_for_nothing_and_is_audited,
+    what_nothing_can_be_said_of_stays_as_it_is,
+    what_waits_for_a_window_to_close_is_not_late_before,
+    a_reminder_that_waits_is_not_forgotten_beside_other_deliveries,
+    what_is_over_and_told_is_removed_when_it_is_old_and_its_numbers_are_not_given_again,
 );
 
 fn finding(key: &str, severity: Severity) -> Finding {
@@ -30,16 +35,22 @@ fn finding(key: &str, severity: Severity) -> Finding {
 }
 
 async fn scan(store: &Arc<dyn Store>, area: Area, found: &[(&str, Severity)], now: Timestamp) -> Found {
+    store.record_findings(order(area, found, now)).await.unwrap()
+}
+
+fn order(area: Area, found: &[(&str, Severity)], now: Timestamp) -> FindingsOrder {
     let channel = |name: &str, least| ChannelRule {
         name: name.to_owned(),
         least,
     };
-    let order = FindingsOrder {
+    FindingsOrder {
         area,
         found: found
             .iter()
             .map(|(key, severity)| finding(key, *severity))
             .collect(),
+        unsure: BTreeSet::new(),
+        is_whole: true,
         channels: vec![
             channel("chat", Severity::Notice),
             channel("pager", Severity::Critical),
@@ -51,8 +62,7 @@ async fn scan(store: &Arc<dyn Store>, area: Area, found: &[(&str, Severity)], no
         },
         draw: id(77),
         now,
-    };
-    store.record_findings(order).await.unwrap()
+    }
 }
 
 async fn all(store: &Arc<dyn Store>) -> Vec<Notification> {
@@ -107,7 +117,7 @@ async fn a_problem_is_kept_once_and_told_to_who_takes_it(store: Arc<dyn Store>) 
         "another time is another problem"
     );
     assert_eq!(both[1].resolved_at, Some(hour(3)));
-    let ids: std::collections::BTreeSet<_> = all(&store).await.into_iter().map(|n| n.id).collect();
+    let ids: BTreeSet<_> = all(&store).await.into_iter().map(|n| n.id).collect();
     assert_eq!(ids.len(), 6, "no id names two");
 }
 
@@ -210,4 +220,98 @@ async fn a_test_waits_for_nothing_and_is_audited(store: Arc<dyn Store>) {
     let next = store.next_notification("chat", hour(0)).await.unwrap().unwrap();
     assert_eq!((next.number, next.event), (second, NotificationEvent::Test));
     assert_eq!(actions(&*store).await, ["notify.test ok", "notify.test ok"]);
+}
+
+async fn what_nothing_can_be_said_of_stays_as_it_is(store: Arc<dyn Store>) {
+    let both = [("host/a", Severity::Critical), ("host/b", Severity::Warning)];
+    scan(&store, Area::Hosts, &both, hour(0)).await;
+    let mut unsure = order(Area::Hosts, &[], hour(1));
+    unsure.unsure.insert("host/a".to_owned());
+    let found = store.record_findings(unsure).await.unwrap();
+    assert_eq!((found.open, found.resolved), (1, 1));
+    let critical = (ProblemKind::RenewalMissed, Severity::Critical);
+    assert_eq!(found.counts.into_iter().collect::<Vec<_>>(), [(critical, 1)]);
+    let mut part = order(Area::Hosts, &[("host/c", Severity::Warning)], hour(2));
+    part.is_whole = false;
+    let found = store.record_findings(part).await.unwrap();
+    assert_eq!((found.open, found.opened, found.resolved), (2, 1, 0));
+    let open = store.problems(false, pages(10)).await.unwrap().items;
+    let seen: Vec<_> = open.iter().map(|p| (p.key.as_str(), p.last_seen)).collect();
+    assert_eq!(seen, [("host/c", hour(2)), ("host/a", hour(0))]);
+}
+
+async fn what_waits_for_a_window_to_close_is_not_late_before(store: Arc<dyn Store>) {
+    scan(&store, Area::Hosts, &[("host/a", Severity::Warning)], hour(0)).await;
+    attempt(&store, 1, None, hour(0)).await;
+    let mut quiet = order(Area::Hosts, &[], hour(1));
+    quiet.telling.quiet_until = Some(hour(5));
+    assert_eq!(store.record_findings(quiet).await.unwrap().queued, 1);
+    assert_eq!(store.next_notification("chat", hour(4)).await.unwrap(), None);
+    let waiting = store.waiting("chat").await.unwrap();
+    assert_eq!((waiting.count, waiting.oldest), (1, Some(hour(5))));
+    attempt(&store, 2, Some(("refused", hour(6))), hour(5)).await;
+    assert_eq!(store.waiting("chat").await.unwrap().oldest, Some(hour(5)));
+}
+
+async fn a_reminder_that_waits_is_not_forgotten_beside_other_deliveries(store: Arc<dyn Store>) {
+    let both = [("host/a", Severity::Warning), ("host/b", Severity::Warning)];
+    scan(&store, Area::Hosts, &both, hour(0)).await;
+    assert_eq!(scan(&store, Area::Hosts, &both, hour(24)).await.queued, 2);
+    // At once, so that a store that groups what it writes has both in one group.
+    let delivered = DeliveryOrder {
+        number: 1,
+        failed: None,
+        now: hour(48),
+    };
+    let (attempted, found) = tokio::join!(
+        store.record_attempt(delivered),
+        store.record_findings(order(Area::Hosts, &both, hour(48)))
+    );
+    attempted.unwrap();
+    assert_eq!(found.unwrap().queued, 0, "both reminders wait still");
+}
+
+fn over_before(before: Timestamp) -> PruneOrder {
+    PruneOrder {
+        certificates: None,
+        tokens: None,
+        audit: None,
+        problems: Some(before),
+        limit: 2,
+        now: before,
+    }
+}
+
+async fn what_is_over_and_told_is_removed_when_it_is_old_and_its_numbers_are_not_given_again(
+    store: Arc<dyn Store>,
+) {
+    let found: Vec<_> = ["host/a", "host/b", "host/c", "host/d"]
+        .into_iter()
+        .map(|key| (key, Severity::Warning))
+        .collect();
+    scan(&store, Area::Hosts, &found, hour(0)).await;
+    scan(&store, Area::Hosts, &found[..1], hour(1)).await;
+    for number in 1..=6 {
+        attempt(&store, number, None, hour(2)).await;
+    }
+    assert_eq!(
+        store.prune(over_before(hour(1))).await.unwrap().most(),
+        0,
+        "not before"
+    );
+    let mut steps = Vec::new();
+    for _ in 0..4 {
+        let pruned = store.prune(over_before(hour(9))).await.unwrap();
+        steps.push((pruned.problems, pruned.notifications));
+    }
+    // Of the problems one lasts, and the newest stays; of the notifications one was not delivered, and is the newest.
+    assert_eq!(steps, [(2, 2), (0, 2), (0, 2), (0, 0)]);
+    let left = store.problems(true, pages(10)).await.unwrap().items;
+    assert!(left.iter().map(|p| p.number).eq([4, 1]));
+    assert!(all(&store).await.iter().map(|n| n.number).eq([7]));
+    scan(&store, Area::Hosts, &found[..2], hour(10)).await;
+    let open = store.problems(false, pages(10)).await.unwrap().items;
+    assert!(open.iter().map(|p| p.number).eq([5, 1]));
+    assert_eq!(all(&store).await.last().unwrap().number, 8);
+    assert_eq!(actions(&*store).await, ["prune ok", "prune ok", "prune ok"]);
 }

@@ -91,6 +91,7 @@ fn everything_before(before: Timestamp, now: Timestamp) -> PruneOrder {
         certificates: Some(before),
         tokens: Some(before),
         audit: None,
+        problems: None,
         limit: 2,
         now,
     }
@@ -166,6 +167,7 @@ fn audit_before(before: Timestamp, limit: u32) -> PruneOrder {
         certificates: None,
         tokens: None,
         audit: Some(before),
+        problems: None,
         limit,
         now: hour(1000),
     }

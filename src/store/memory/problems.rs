@@ -72,7 +72,12 @@ impl ProblemStore for MemoryStore {
     async fn waiting(&self, channel: &str) -> Result<Waiting, StoreError> {
         let inner = self.lock();
         let waits = |n: &&Notification| n.delivered_at.is_none() && n.channel == channel;
-        let times: Vec<_> = inner.state.notifications().filter(waits).map(|n| n.at).collect();
+        let times: Vec<_> = inner
+            .state
+            .notifications()
+            .filter(waits)
+            .map(|n| n.wanted_at)
+            .collect();
         Ok(Waiting {
             count: times.len() as u64,
             oldest: times.into_iter().min(),

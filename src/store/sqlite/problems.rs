@@ -124,6 +124,7 @@ fn notification(row: &SqliteRow) -> Result<Notification, StoreError> {
         event: c.text()?,
         problem: c.json()?,
         at: c.time()?,
+        wanted_at: c.time()?,
         due_at: c.time()?,
         attempts: c.count()?,
         error: c.raw()?,
@@ -164,6 +165,26 @@ pub async fn load_notification(
 ) -> Result<(), Failure> {
     let query = sqlx::query(sql::LOAD_NOTIFICATION).bind(number as i64);
     if let Some(row) = query.fetch_optional(connection).await? {
+        state.put_notification(notification(&row)?);
+    }
+    Ok(())
+}
+
+/// Loads what was over, or delivered, before this: the oldest, at most `limit` of each.
+pub async fn load_over(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: i64,
+    state: &mut State,
+) -> Result<(), Failure> {
+    let query = sqlx::query(sql::LOAD_OVER).bind(before.as_millis()).bind(limit);
+    for row in query.fetch_all(&mut *connection).await? {
+        state.put_problem(problem(&row)?);
+    }
+    let query = sqlx::query(sql::LOAD_DELIVERED)
+        .bind(before.as_millis())
+        .bind(limit);
+    for row in query.fetch_all(connection).await? {
         state.put_notification(notification(&row)?);
     }
     Ok(())
@@ -224,6 +245,7 @@ fn notification_row(n: &Notification) -> serde_json::Value {
         n.problem.number,
         json(&n.problem),
         n.at.as_millis(),
+        n.wanted_at.as_millis(),
         n.due_at.as_millis(),
         n.attempts,
         n.error,

@@ -11,7 +11,7 @@ use super::super::upkeep::{DatabaseSize, JobOrder, PruneOrder, Pruned, UpkeepSto
 use super::failure::{Failure, unavailable, words};
 use super::rows::{self, Columns, json};
 use super::save::names_of;
-use super::{SqliteStore, open, sql};
+use super::{SqliteStore, open, problems, sql};
 use crate::base::encoding::hex;
 use crate::model::audit::Checkpoint;
 use crate::model::job::JobState;
@@ -111,6 +111,10 @@ pub async fn load_old(
             state.put_token(rows::token(&row)?);
         }
     }
+    if let Some(before) = order.problems {
+        problems::load_numbers(connection, state).await?;
+        problems::load_over(connection, before, limit, state).await?;
+    }
     if order.audit.is_some() {
         let rows = sqlx::query(sql::LOAD_OLDEST_AUDIT).bind(limit);
         let rows = rows.fetch_all(connection).await?;
@@ -148,6 +152,15 @@ pub async fn save(connection: &mut SqliteConnection, state: &State) -> Result<()
         let tokens: Vec<String> = removed.tokens.iter().map(|id| hex(id.as_bytes())).collect();
         for text in [sql::REMOVE_TOKEN_REQUESTS, sql::REMOVE_TOKENS] {
             let query = sqlx::query(text).bind(json(&tokens));
+            query.execute(&mut *connection).await?;
+        }
+    }
+    for (text, numbers) in [
+        (sql::REMOVE_PROBLEMS, &removed.problems),
+        (sql::REMOVE_NOTIFICATIONS, &removed.notifications),
+    ] {
+        if !numbers.is_empty() {
+            let query = sqlx::query(text).bind(json(numbers));
             query.execute(&mut *connection).await?;
         }
     }

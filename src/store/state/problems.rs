@@ -22,6 +22,19 @@ pub(super) struct Board {
     last_notification: u64,
 }
 
+impl Found {
+    fn note(&mut self, open: &Problem) {
+        self.open += 1;
+        *self.counts.entry((open.kind, open.severity)).or_default() += 1;
+    }
+}
+
+fn oldest(rows: impl Iterator<Item = (Timestamp, u64)>, limit: usize) -> BTreeSet<u64> {
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_unstable();
+    rows.into_iter().take(limit).map(|(_, number)| number).collect()
+}
+
 impl State {
     pub(super) fn record_findings(&mut self, order: &FindingsOrder) -> Answer {
         let open: BTreeMap<String, Problem> = self
@@ -40,13 +53,20 @@ impl State {
         let mut count = Found::default();
         for key in keys {
             let (known, seen) = (open.get(key), found.get(key).copied());
+            let is_kept = !order.is_whole || order.unsure.contains(key);
+            if let (Some(known), None, true) = (known, seen, is_kept) {
+                count.note(known);
+                continue;
+            }
             let number = self.board.last_problem + 1;
             let Some(told) = tell(known, seen, number, order.area, &order.telling, order.now) else {
                 continue;
             };
             count.opened += u64::from(known.is_none());
             count.resolved += u64::from(seen.is_none());
-            count.open += u64::from(seen.is_some());
+            if seen.is_some() {
+                count.note(&told.problem);
+            }
             if let Some(event) = told.event {
                 count.queued += self.queue(&told.problem, event, order);
             }
@@ -54,6 +74,30 @@ impl State {
             self.put_problem(told.problem);
         }
         Answer::Found(count)
+    }
+
+    /// What was over, and what was delivered, before this, and is forgotten. The newest of each stays: its number would
+    /// be given again.
+    pub(super) fn forget_over(&mut self, before: Timestamp, limit: usize) -> (Vec<u64>, Vec<u64>) {
+        let old = |at: Option<Timestamp>| at.filter(|at| *at < before);
+        let problems = self.board.problems.values();
+        let problems = problems
+            .filter(|p| p.number != self.board.last_problem)
+            .filter_map(|p| Some((old(p.resolved_at)?, p.number)));
+        let problems = oldest(problems, limit);
+        let notifications = self.board.notifications.values();
+        let notifications = notifications
+            .filter(|n| n.number != self.board.last_notification)
+            .filter_map(|n| Some((old(n.delivered_at)?, n.number)));
+        let notifications = oldest(notifications, limit);
+        self.board.problems.retain(|number, _| !problems.contains(number));
+        self.board
+            .notifications
+            .retain(|number, _| !notifications.contains(number));
+        (
+            problems.into_iter().collect(),
+            notifications.into_iter().collect(),
+        )
     }
 
     /// One notification for each channel that takes it. What is over during a maintenance window is told after it.
@@ -102,6 +146,7 @@ impl State {
             event,
             problem,
             at,
+            wanted_at: due_at,
             due_at,
             attempts: 0,
             error: None,
@@ -138,7 +183,14 @@ impl State {
         let known = self.board.notifications.get_mut(&order.number);
         if let Some(known) = known.filter(|known| known.delivered_at.is_none()) {
             match &order.failed {
-                None => known.delivered_at = Some(order.now),
+                None => {
+                    known.delivered_at = Some(order.now);
+                    if known.event == NotificationEvent::Reminder {
+                        // INVARIANT: of a problem and a channel one reminder waits at a time; this was it.
+                        let waited = (known.channel.clone(), known.problem.number);
+                        self.board.reminded.remove(&waited);
+                    }
+                }
                 Some((why, due_at)) => {
                     known.attempts = known.attempts.saturating_add(1);
                     known.error = Some(why.clone());
@@ -147,15 +199,7 @@ impl State {
             }
             self.changes.notifications.insert(order.number);
         }
-        self.note_reminders();
         Answer::Done
-    }
-
-    /// Forgets which reminders waited that do not any more.
-    fn note_reminders(&mut self) {
-        let waits = |n: &&Notification| n.event == NotificationEvent::Reminder && n.delivered_at.is_none();
-        let waiting = self.board.notifications.values().filter(waits);
-        self.board.reminded = waiting.map(|n| (n.channel.clone(), n.problem.number)).collect();
     }
 
     /// Knows this problem.

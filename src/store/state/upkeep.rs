@@ -17,13 +17,18 @@ pub struct Removed {
     pub certificates: Vec<(Row, Certificate)>,
     /// Tokens; their requests go with them.
     pub tokens: Vec<Id>,
+    /// Numbers of problems.
+    pub problems: Vec<u64>,
+    /// Numbers of notifications.
+    pub notifications: Vec<u64>,
     /// The last audit record that was removed.
     pub audit: Option<Checkpoint>,
 }
 
 impl Removed {
     fn is_nothing_but_audit(&self) -> bool {
-        self.certificates.is_empty() && self.tokens.is_empty()
+        let told = self.problems.len() + self.notifications.len();
+        self.certificates.is_empty() && self.tokens.is_empty() && told == 0
     }
 }
 
@@ -66,10 +71,15 @@ impl State {
         if let Some(before) = order.tokens {
             removed.tokens = self.ended_tokens(before, limit);
         }
+        if let Some(before) = order.problems {
+            (removed.problems, removed.notifications) = self.forget_over(before, limit);
+        }
         let mut pruned = Pruned {
             certificates: removed.certificates.len() as u64,
             tokens: removed.tokens.len() as u64,
             audit: 0,
+            problems: removed.problems.len() as u64,
+            notifications: removed.notifications.len() as u64,
         };
         if let Some(before) = order.audit {
             (pruned.audit, removed.audit) = self.old_records(before, limit);

@@ -69,6 +69,7 @@ struct RawSmtp {
 enum RawKind {
     Webhook,
     Slack,
+    Alertmanager,
     Smtp,
     Command,
 }
@@ -167,6 +168,7 @@ impl RawChannel {
         let plan = match self.kind {
             RawKind::Webhook => self.http(HttpForm::CloudEvents)?,
             RawKind::Slack => self.http(HttpForm::Slack)?,
+            RawKind::Alertmanager => self.http(HttpForm::Alertmanager)?,
             RawKind::Command => self.program()?,
             RawKind::Smtp => ChannelPlan::Smtp(self.mail()?),
         };
@@ -244,5 +246,73 @@ impl RawChannel {
             bail!("url, url_file, secret_file and ca_file are for webhooks");
         }
         Ok(ChannelPlan::Command(words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    #[derive(Default)]
+    struct Both {
+        alerts: RawAlerts,
+        notify: Vec<RawChannel>,
+    }
+
+    fn check(text: &str) -> Result<(Alerts, Vec<NamedChannel>), String> {
+        let both: Both = toml::from_str(text).map_err(|e| e.to_string())?;
+        both.alerts.check(&both.notify).map_err(|e| format!("{e:#}"))
+    }
+
+    #[test]
+    fn what_could_not_work_is_refused_with_a_reason() {
+        let channel = |rest: &str| format!("[[notify]]\nname = \"ops\"\n{rest}");
+        let mail =
+            "type = \"smtp\"\nsmtp = { host = \"mail\", from = \"a@b.example\", to = [\"c@d.example\"]";
+        for (text, why) in [
+            ("[alerts]\nwarn_at = 0.7".to_owned(), "0.76 <= warn_at"),
+            ("[alerts]\nwarn_at = 0.95".to_owned(), "0.76 <= warn_at"),
+            ("[alerts]\nwarn_at = nan".to_owned(), "0.76 <= warn_at"),
+            ("[alerts]\nsilent_after = \"1m\"".to_owned(), "once a minute"),
+            ("[alerts]\nremind_every = \"1m\"".to_owned(), "remind_every"),
+            (channel("type = \"webhook\""), "one of url and url_file"),
+            (channel("type = \"webhook\"\nurl = \"ftp://x/\""), "only https://"),
+            (
+                channel("type = \"command\"\ncommand = [\"page\"]"),
+                "absolute path",
+            ),
+            (
+                channel("type = \"slack\"\nurl = \"https://x/\"\nleast = \"bad\""),
+                "none of notice",
+            ),
+            (
+                channel(&format!("{mail} }}\nurl = \"https://x/\"")),
+                "not for mail",
+            ),
+            (channel(&format!("{mail}, user = \"u\" }}")), "go together"),
+            (
+                channel(&format!(
+                    "{mail}, tls = \"none\", user = \"u\", password_file = \"/p\" }}"
+                )),
+                "in the clear",
+            ),
+            (
+                channel(&format!(
+                    "type = \"webhook\"\nurl = \"https://x/\"\n{}",
+                    channel("type = \"slack\"\nurl = \"https://x/\"")
+                )),
+                "two [[notify]] channels",
+            ),
+        ] {
+            let said = check(&text).unwrap_err();
+            assert!(said.contains(why), "{text}: {said}");
+        }
+        let (alerts, plans) = check(&channel(&format!("{mail} }}"))).unwrap();
+        assert_eq!(alerts.channels[0].least, Severity::Warning);
+        assert!(
+            matches!(&plans[0].1, ChannelPlan::Smtp(plan) if plan.port == 587 && plan.tls == SmtpTls::StartTls)
+        );
     }
 }

@@ -27,6 +27,8 @@ const BEYOND_GRACE: Duration = DAY;
 const TOKENS_MIN: Duration = Duration::from_secs(2 * 86_400);
 /// Less would not do for looking into anything.
 const AUDIT_MIN: Duration = Duration::from_secs(30 * 86_400);
+/// Less would not show whether a thing goes wrong again and again.
+const PROBLEMS_MIN: Duration = Duration::from_secs(7 * 86_400);
 
 /// `[schedule]`
 #[derive(Debug, Default, Deserialize)]
@@ -43,6 +45,7 @@ pub struct RawRetention {
     certificates: Option<String>,
     tokens: Option<String>,
     audit: Option<String>,
+    problems: Option<String>,
 }
 
 /// `[backup]`
@@ -95,6 +98,13 @@ impl RawRetention {
                 usual.audit,
                 AUDIT_MIN,
                 "what happened must be found when somebody looks",
+            )?,
+            problems: kept(
+                "problems",
+                &self.problems,
+                usual.problems,
+                PROBLEMS_MIN,
+                "somebody may have been away for a week",
             )?,
         })
     }

@@ -10,7 +10,7 @@ macro_rules! problem_columns {
 /// Columns of a notification, in the order `problems::notification` reads them.
 macro_rules! notification_columns {
     () => {
-        "n.number, n.id, n.channel, n.event, n.body, n.at, n.due_at, n.attempts, n.error, n.delivered_at"
+        "n.number, n.id, n.channel, n.event, n.body, n.at, n.wanted_at, n.due_at, n.attempts, n.error, n.delivered_at"
     };
 }
 
@@ -35,10 +35,10 @@ pub const PUT_PROBLEMS: &str = "INSERT INTO problem (number, area, key, kind, se
      ON CONFLICT (number) DO UPDATE SET kind = excluded.kind, severity = excluded.severity, \
        subject = excluded.subject, message = excluded.message, last_seen = excluded.last_seen, \
        told_at = excluded.told_at, told_severity = excluded.told_severity, resolved_at = excluded.resolved_at";
-pub const PUT_NOTIFICATIONS: &str = "INSERT INTO notification (number, id, channel, event, problem, body, at, due_at, \
-       attempts, error, delivered_at) \
+pub const PUT_NOTIFICATIONS: &str = "INSERT INTO notification (number, id, channel, event, problem, body, at, wanted_at, \
+       due_at, attempts, error, delivered_at) \
      SELECT k.value ->> 0, unhex(k.value ->> 1), k.value ->> 2, k.value ->> 3, k.value ->> 4, k.value ->> 5, \
-       k.value ->> 6, k.value ->> 7, k.value ->> 8, k.value ->> 9, k.value ->> 10 FROM json_each($1) AS k WHERE true \
+       k.value ->> 6, k.value ->> 7, k.value ->> 8, k.value ->> 9, k.value ->> 10, k.value ->> 11 FROM json_each($1) AS k WHERE true \
      ON CONFLICT (number) DO UPDATE SET due_at = excluded.due_at, attempts = excluded.attempts, \
        error = excluded.error, delivered_at = excluded.delivered_at";
 pub const PROBLEMS: &str = concat!(
@@ -70,5 +70,23 @@ pub const NEXT_NOTIFICATION: &str = concat!(
          AND e.channel = n.channel AND e.problem = n.problem AND e.number < n.number)) \
      ORDER BY n.due_at, n.number LIMIT 1"
 );
-pub const WAITING: &str = "SELECT count(*), min(n.at) FROM notification AS n \
+pub const WAITING: &str = "SELECT count(*), min(n.wanted_at) FROM notification AS n \
      WHERE n.delivered_at IS NULL AND n.channel = $1";
+/// The newest stays, so that its number is not given again.
+pub const LOAD_OVER: &str = concat!(
+    "SELECT ",
+    problem_columns!(),
+    " FROM problem AS p WHERE p.resolved_at < $1 AND p.number < (SELECT max(number) FROM problem) \
+     ORDER BY p.resolved_at, p.number LIMIT $2"
+);
+/// The same.
+pub const LOAD_DELIVERED: &str = concat!(
+    "SELECT ",
+    notification_columns!(),
+    " FROM notification AS n WHERE n.delivered_at < $1 AND n.number < (SELECT max(number) FROM notification) \
+     ORDER BY n.delivered_at, n.number LIMIT $2"
+);
+pub const REMOVE_PROBLEMS: &str =
+    "DELETE FROM problem WHERE number IN (SELECT k.value FROM json_each($1) AS k)";
+pub const REMOVE_NOTIFICATIONS: &str =
+    "DELETE FROM notification WHERE number IN (SELECT k.value FROM json_each($1) AS k)";

@@ -181,7 +181,7 @@ async fn searches_and_walks_follow_an_index_and_are_bounded() {
 }
 
 /// Statements that are the same every time.
-const PLAIN: [&str; 70] = [
+const PLAIN: [&str; 74] = [
     sql::DUE_COUNTS,
     sql::SESSION,
     sql::SESSION_BY_LINK,
@@ -252,6 +252,10 @@ const PLAIN: [&str; 70] = [
     sql::NOTIFICATIONS_WAITING,
     sql::NEXT_NOTIFICATION,
     sql::WAITING,
+    sql::LOAD_OVER,
+    sql::LOAD_DELIVERED,
+    sql::REMOVE_PROBLEMS,
+    sql::REMOVE_NOTIFICATIONS,
 ];
 
 #[tokio::test]
