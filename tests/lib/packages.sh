@@ -13,6 +13,7 @@ debian_packages_of() {
             printf '%s\n' gcc libc6-dev openssl gnutls-bin curl iproute2 busybox-static docker.io nginx-light haproxy socat stunnel4 \
                 faketime python3 python3-venv
             ;;
+        alerts) printf '%s\n' openssl curl python3 python3-aiosmtpd prometheus-alertmanager ;;
         dashboard) printf '%s\n' openssl curl python3 chromium fonts-dejavu-core ;;
         image) printf '%s\n' gcc libc6-dev musl-tools cmake file binutils openssl curl iproute2 util-linux debootstrap systemd-container python3 ;;
         last-metre)
