@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Disk, Ownership};
+use super::{Disk, Ownership, Stamp};
 
 /// The machine's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,6 +48,15 @@ impl Disk for RealDisk {
             mode: found.mode() & 0o7777,
             owner: found.uid(),
             group: found.gid(),
+        })
+    }
+
+    fn stamp(&self, path: &Path) -> io::Result<Stamp> {
+        let found = std::fs::metadata(path)?;
+        Ok(Stamp {
+            file: (found.dev(), found.ino()),
+            bytes: found.size(),
+            changed: (found.ctime(), found.ctime_nsec()),
         })
     }
 

@@ -46,6 +46,14 @@ pub struct Ownership {
     pub group: u32,
 }
 
+/// What tells a file that somebody wrote to, or put in its place, from the one that was there; no clock is read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub(super) file: (u64, u64),
+    pub(super) bytes: u64,
+    pub(super) changed: (i64, i64),
+}
+
 impl Ownership {
     /// What root makes for everybody to read: 0644 root:root.
     pub const PUBLIC: Self = Self {
@@ -243,6 +251,16 @@ impl Files {
     /// Permission bits and owner; `None` when nothing is there.
     pub fn ownership(&self, path: &Path) -> Result<Option<Ownership>, FileError> {
         match self.disk.ownership(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(FileError::new("look at", path, e)),
+        }
+    }
+
+    /// What changes with the file; `None` when nothing is there. A change in place within the clock's tick (4 ms) of another
+    /// one that leaves the size as it was may go unseen.
+    pub fn stamp(&self, path: &Path) -> Result<Option<Stamp>, FileError> {
+        match self.disk.stamp(path) {
             Ok(found) => Ok(Some(found)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(FileError::new("look at", path, e)),

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use command::{CommandLine, Ending, Outcome, Programs, RealPrograms, RunAs};
 pub use disk::RealDisk;
-pub use files::{Access, FileError, Files, Lock, Ownership};
+pub use files::{Access, FileError, Files, Lock, Ownership, Stamp};
 pub use host::{Host, HostFacts, RealHost};
 pub use process::{Listening, Process, ProcessId, Processes, RealProcesses, Signal, SignalError};
 pub use services::{RealServices, ServiceManager, ServiceState, Services};
@@ -43,6 +43,9 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
 
     /// Permission bits and owner of what is at `path`, following symlinks.
     fn ownership(&self, path: &Path) -> io::Result<Ownership>;
+
+    /// What changes when somebody writes to the file at `path`, or puts another one there, following symlinks.
+    fn stamp(&self, path: &Path) -> io::Result<Stamp>;
 
     /// Gives a file to an owner and a group. It keeps its permission bits.
     fn set_owner(&self, path: &Path, owner: u32, group: u32) -> io::Result<()>;

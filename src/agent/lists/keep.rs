@@ -273,7 +273,7 @@ impl Keeper {
         if stale {
             wanted.retain(|(list, _)| *list == List::Root);
         }
-        let is_whole = self.disk.read().as_deref().map(fingerprint) == self.file && self.file.is_some();
+        let is_whole = self.file.as_ref().is_some_and(|known| self.disk.is_still(known));
         let fresh = self
             .shelves
             .iter()

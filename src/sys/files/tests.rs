@@ -212,6 +212,24 @@ fn somebody_elses_file_keeps_its_mode_and_a_link_to_it_stays_one() {
 }
 
 #[test]
+fn a_file_that_somebody_wrote_to_or_replaced_has_another_stamp() {
+    on_both(|files, dir| {
+        let path = dir.join("f");
+        files.write_public(&path, b"one").unwrap();
+        let first = files.stamp(&path).unwrap();
+        assert!(first.is_some());
+        files.read(&path, 9).unwrap();
+        assert_eq!(files.stamp(&path).unwrap(), first);
+        files.write_public(&path, b"two").unwrap();
+        let second = files.stamp(&path).unwrap();
+        assert_ne!(second, first, "replaced by one of the same size");
+        files.append(&path, b"!").unwrap();
+        assert_ne!(files.stamp(&path).unwrap(), second);
+        assert_eq!(files.stamp(&dir.join("none")).unwrap(), None);
+    });
+}
+
+#[test]
 fn only_an_empty_directory_is_removed() {
     on_both(|files, dir| {
         files.public_directory(&dir.join("d")).unwrap();
