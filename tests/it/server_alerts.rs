@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use dockwarden::base::ManualClock;
 use dockwarden::jobs::{Channel, Deliver, HttpChannel, HttpForm, Job, keep};
-use dockwarden::model::job::JobName;
+use dockwarden::model::job::{JobCause, JobName, JobOutcome, JobRun};
 use dockwarden::model::problem::{ChannelRule, Notification, Severity};
-use dockwarden::service::Service;
+use dockwarden::service::{PruneOutcome, Service};
 use dockwarden::sys::Files;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -395,5 +395,44 @@ async fn a_restart_ends_no_problem_and_tells_nobody_twice() {
     clock.advance(DAY);
     again.listen_anew();
     assert_eq!(again.scan_hosts().await.unwrap().resolved, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_over_is_forgotten_by_the_retention_and_what_nobody_took_is_not() {
+    let mut setup = with_channel(Setup::sqlite().await, "hook");
+    setup.settings.retention.problems = Some(DAY * 10);
+    let server = setup.start().await;
+    let web = server.join("host", "web-1.fleet").await;
+    server.join("host", "web-2.fleet").await;
+    advance(&server, DAY.mul_f64(24.2)).await;
+    assert_eq!(server.service.scan_hosts().await.unwrap().opened, 2);
+    let renewed = server.renew(&web, &csr_pem(&key(), "web-1.fleet", &[])).await;
+    assert_eq!(renewed.status, 201, "{}", renewed.text());
+    assert_eq!(server.service.scan_hosts().await.unwrap().resolved, 1);
+    // Its beginning was taken, its end was not; the other one was not taken at all, and lasts.
+    let next = server.service.next_notification("hook").await.unwrap().unwrap();
+    assert_eq!(next.problem.subject, "web-1.fleet");
+    server.service.note_attempt(&next, None).await.unwrap();
+
+    let pruned = async |days| {
+        advance(&server, DAY * days).await;
+        let at = server.clock_now() - DAY;
+        let run = JobRun {
+            started_at: at,
+            ended_at: at,
+            cause: JobCause::Schedule,
+            outcome: JobOutcome::Ok,
+            detail: String::new(),
+        };
+        server.service.note_run(JobName::Prune, run);
+        match server.service.prune().await.unwrap() {
+            PruneOutcome::Removed(pruned) => (pruned.problems, pruned.notifications),
+            PruneOutcome::Waiting(moved) => panic!("{moved:?}"),
+        }
+    };
+    assert_eq!(pruned(9).await, (0, 0));
+    assert_eq!(pruned(2).await, (1, 1));
+    assert_eq!(waiting(&server).await.len(), 2);
     server.stop().await;
 }
