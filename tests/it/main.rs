@@ -49,6 +49,7 @@ mod server_log;
 mod server_metrics;
 mod server_revoke;
 mod server_roles;
+mod server_year;
 mod source;
 #[cfg(feature = "server")]
 mod store_crash;
