@@ -1,10 +1,11 @@
 //! A connection to dockerd. It belongs to one client's connection: kept between that client's requests, never used for
-//! another's, and ended with it.
+//! another's, and ended with it. One that may become a raw stream is used for nothing before that, nor after.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{Method, Request, Response};
+use http_body_util::{Either, Full};
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio_util::task::AbortOnDropHandle;
@@ -49,8 +50,9 @@ fn broken(error: hyper::Error) -> UpstreamError {
 pub struct Rest(Arc<Mutex<Option<Engine>>>);
 
 impl Rest {
-    /// Sends a request on the connection that rests here, or on a new one when there is none, or when dockerd has closed
-    /// it before anything was written to it.
+    /// Sends a request on the connection that rests here, or on a new one when there is none, when dockerd has closed it
+    /// before anything was written to it, or when it ends without an answer to what may be asked twice: a dockerd that
+    /// stops closes connections just as requests are written to them. A new connection is tried once.
     ///
     /// # Errors
     /// [`UpstreamError`].
@@ -61,10 +63,11 @@ impl Rest {
     ) -> Result<(Response<Incoming>, Engine), UpstreamError> {
         let mut request = request;
         if let Some(mut engine) = self.take() {
+            let spare = copy(&request);
             match engine.sender.try_send_request(request).await {
                 Ok(response) => return Ok((response, engine)),
-                Err(mut unsent) => match unsent.take_message() {
-                    Some(back) => request = back,
+                Err(mut unsent) => match unsent.take_message().or(spare) {
+                    Some(again) => request = again,
                     None => return Err(broken(unsent.into_error())),
                 },
             }
@@ -72,6 +75,13 @@ impl Rest {
         let mut engine = Engine::open(upstream).await?;
         let response = engine.sender.send_request(request).await.map_err(broken)?;
         Ok((response, engine))
+    }
+
+    /// A place of its own for a request that may turn its connection into a raw stream, and for no other. What rests here
+    /// is closed: no request comes after that one.
+    pub fn apart(&self) -> Self {
+        drop(self.take());
+        Self::default()
     }
 
     /// Keeps a connection whose answer is through.
@@ -84,4 +94,17 @@ impl Rest {
         let engine = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         engine.sender.is_ready().then_some(engine)
     }
+}
+
+/// The request once more, where it is safe to ask twice: nothing is changed by it, and it has no body (RFC 9110 §9.2.2).
+fn copy(request: &Outgoing) -> Option<Outgoing> {
+    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    (is_safe && request.body().is_end_stream()).then(|| {
+        let nothing = Counted::new(Either::Right(Full::default()), Arc::default());
+        let mut copy = Request::new(nothing);
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.headers_mut() = request.headers().clone();
+        copy
+    })
 }

@@ -84,7 +84,11 @@ impl Exchange {
         let facts = permit.facts();
         let client = facts.upgrade.map(|_| hyper::upgrade::on(&mut request));
         let outgoing = outgoing(&permit, request, &record);
-        let sent = self.rest.send(&self.shared.upstream, outgoing).await;
+        let rest = match facts.is_last {
+            true => self.rest.apart(),
+            false => self.rest.clone(),
+        };
+        let sent = rest.send(&self.shared.upstream, outgoing).await;
         let (mut response, engine) = match sent {
             Ok(answered) => answered,
             Err(error) => return deny(&Denial::Upstream(error), &mut record),
@@ -97,8 +101,6 @@ impl Exchange {
             };
         }
         headers::toward_client(response.headers_mut(), facts.is_last);
-        // A request that asked for an upgrade left the bytes after it undecided: nothing else goes that way.
-        let rest = (!facts.is_last && facts.upgrade.is_none()).then(|| self.rest.clone());
         response.map(|body| Either::Right(Relayed::new(body, (engine, rest), record, busy)))
     }
 
@@ -153,12 +155,12 @@ pub struct Relayed {
     record: Record,
     engine: Option<Engine>,
     /// Where the engine's connection rests once the answer is through.
-    rest: Option<Rest>,
+    rest: Rest,
     _busy: Busy,
 }
 
 impl Relayed {
-    fn new(body: Incoming, (engine, rest): (Engine, Option<Rest>), record: Record, busy: Busy) -> Self {
+    fn new(body: Incoming, (engine, rest): (Engine, Rest), record: Record, busy: Busy) -> Self {
         let mut relayed = Self {
             body: Counted::new(body, record.counters().1),
             record,
@@ -177,8 +179,8 @@ impl Relayed {
     /// The answer is through.
     fn complete(&mut self) {
         self.record.set_complete();
-        if let (Some(engine), Some(rest)) = (self.engine.take(), self.rest.take()) {
-            rest.put(engine);
+        if let Some(engine) = self.engine.take() {
+            self.rest.put(engine);
         }
     }
 }

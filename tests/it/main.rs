@@ -26,6 +26,7 @@ mod gate_access;
 mod gate_authz;
 mod gate_authz_engine;
 mod gate_bypass;
+mod gate_engine;
 mod gate_learn;
 mod gate_requests;
 mod gate_revoked;
