@@ -76,6 +76,23 @@ refusing() {
     same_processes "$name" "revoked"
 }
 
+# Sessions that a client saved are resumed by dockerd, with TLS 1.2 and 1.3; what that client asks on them is asked about.
+resumed() {
+    local name=$1 client=resumer-$1 log=$STEP_DIR/resumed-$1.log
+    check "$name: one who keeps sessions enrols" client_with_role "$client" admin
+    settles 10 "$name: and works" docker_is "$client" "$name" version
+    start "resumed-$name" python3 "$REPO/tests/foreign/resumed.py" "$(metre_address "$name"):2376" "$W/clients/$client" \
+        "$STEP_DIR/resumed-ready" "$STEP_DIR/resumed-go"
+    wait_for 20 "sessions were kept" test -e "$STEP_DIR/resumed-ready"
+    equal "$name: dockerd resumes its sessions" "TLS 1.2 200 resumed, TLS 1.3 200 resumed" "$(tail -n 2 "$log" | paste -sd, | sed 's/,/, /')"
+    check "$name: it is revoked" admin client revoke "$client" --yes
+    settles 5 "$name: its next connection is refused, in words" is_refused "$client" "$name" "was revoked"
+    touch "$STEP_DIR/resumed-go"
+    wait_for 20 "the sessions were tried" sh -c '[ "$(wc -l <"$1")" = 6 ]' sh "$log"
+    equal "$name: and so are those that resume a session from before" "TLS 1.2 403 resumed, TLS 1.3 403 resumed" \
+        "$(tail -n 2 "$log" | paste -sd, | sed 's/,/, /')"
+}
+
 put_back() {
     local name=$1
     sh_on "$name" 'kill -9 "$(systemctl show -p MainPID --value dockwarden-agent)"'
@@ -157,6 +174,7 @@ all() {
     local pid containers
     enabled "$1"
     refusing "$1"
+    resumed "$1"
     put_back "$1"
     booted "$1"
     dead "$1"
