@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Step:  an agent in mode files keeps crl.pem for deploy/nginx: a revoked client is refused when `revoke` returns, kept connections included
+# Step:  an agent in mode files keeps crl.pem for deploy/nginx: a revoked client is refused when `revoke` returns, and cut off from what it has open
 # Limit: 300
 # Needs: 50
 source "$REPO/tests/lib/common.sh"
@@ -19,6 +19,45 @@ enrolled alice mallory trudy
     cat "$REPO/deploy/nginx/cut.conf"
     sample "$REPO/deploy/nginx/docker.conf" "$port" "$files" | nginx_conf
 } >"$STEP_DIR/nginx.conf"
+
+# What docker keeps open besides `logs -f`. A build by the CLI that has BuildKit built in brings a session along: an upgrade
+# to h2c.
+docker_line() {
+    printf '%q ' env -u DOCKER_CONTEXT DOCKER_HOST="tcp://127.0.0.1:$port" DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH="$W/clients/$1" "${@:2}"
+}
+opened=(exec attach build)
+[[ $(/usr/bin/docker --version 2>/dev/null) != *" 20.10"* ]] || opened+=(buildkit)
+at_exit local_docker rm -f terminal
+check "a container with a terminal runs" local_docker run -dit --name terminal --network=none busybox:test \
+    sh -c 'while true; do echo tick; sleep 0.2; done'
+mkdir "$STEP_DIR/context"
+printf 'FROM busybox:test\nRUN while true; do echo tick; sleep 0.2; done\n' >"$STEP_DIR/context/Dockerfile"
+command_of() {
+    case $2 in
+        exec) docker_line "$1" docker exec -it ticker sh -c 'while true; do echo tick; sleep 0.2; done' ;;
+        attach) docker_line "$1" docker attach terminal ;;
+        build) docker_line "$1" DOCKER_BUILDKIT=0 docker build --network=none --no-cache "$STEP_DIR/context" ;;
+        buildkit) docker_line "$1" DOCKER_BUILDKIT=1 /usr/bin/docker build --progress=plain --network=none --no-cache "$STEP_DIR/context" ;;
+    esac
+}
+ticks() { (($(grep -c tick "$STEP_DIR/$1.log") >= 3)); }
+streams_of() {
+    local stream
+    for stream in "${opened[@]}"; do
+        start "$1-$stream" script -qefc "$(command_of "$1" "$stream")" /dev/null
+        settles 30 "$1's docker $stream flows through nginx" ticks "$1-$stream"
+    done
+}
+# Those that are open end a second after the reload; the next of each is refused.
+streams_are_cut() {
+    local stream
+    for stream in "${opened[@]}"; do settles 5 "$1's docker $stream is cut" gone "$1-$stream"; done
+    for stream in "${opened[@]}"; do
+        refused "and the next docker $stream is refused" any 'certificate' \
+            timeout --kill-after=5 30 script -qefc "$(command_of "$1" "$stream")" /dev/null
+    done
+}
+
 nginx_start
 wait_for 10 "nginx listens" listens 127.0.0.1 "$port"
 equal "the lists of clients, hosts and root are in it" 3 "$(grep -c 'BEGIN X509 CRL' "$files/crl.pem")"
@@ -26,7 +65,9 @@ check "openssl takes alice by it" openssl verify -crl_check_all -CAfile "$W_ROOT
     -CRLfile "$files/crl.pem" "$W/clients/alice/cert.pem"
 contains "a terminal works through nginx" terminal "$(timeout 30 script -qec "$(printf '%q ' env DOCKER_HOST="tcp://127.0.0.1:$port" \
     DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH="$W/clients/alice" docker) exec -it ticker sh -c 'test -t 0 && echo terminal'" /dev/null </dev/null)"
+streams_of mallory
 bites nginx
+streams_are_cut mallory
 contains "the hook was told what for" "revocations 1" "$(tail -n 1 "$STEP_DIR/reloads")"
 lists() { openssl crl -in "$files/crl.pem" -noout -text | grep -q "Serial Number: $(serial_of "$1")"; }
 check "crl.pem names mallory" lists mallory
