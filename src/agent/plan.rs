@@ -193,6 +193,9 @@ impl Plan {
             self.waits = Some(Waits::Refused(refusal.to_string()));
             return;
         }
+        if self.plug_first(scene) {
+            return;
+        }
         let target = match because.iter().find(|reason| reason.wants_certificate()) {
             Some(reason) => self.replace_certificate(observed, desired, reason, now),
             None => {

@@ -137,8 +137,21 @@ impl Reconciler {
             // The gate runs in another process, if it runs: what it serves is what it was given.
             observed.published = observed.served.serial().cloned();
         }
-        let plan = plan(&observed, &desired, self.world.clock.now());
-        Preview { plan, observed }
+        let now = self.world.clock.now();
+        let mut todo = plan(&observed, &desired, now);
+        if let Some(done) = observed.daemon.as_ref().filter(|_| todo.plugs()) {
+            // What the same pass does then.
+            let then = Observed {
+                daemon: Some(done.once_plugged()),
+                ..observed.clone()
+            };
+            let then = plan(&then, &desired, now);
+            let later = then.steps.into_iter().filter(|step| !todo.steps.contains(step));
+            let later: Vec<_> = later.collect();
+            todo.steps.extend(later);
+            todo.waits = then.waits;
+        }
+        Preview { plan: todo, observed }
     }
 
     /// Takes names as settled, and waits for no window: for a pass that somebody asked for.
@@ -165,13 +178,16 @@ impl Reconciler {
         }
         let mut todo = plan(&observed, &desired, self.world.clock.now());
         self.log_plan(&todo);
+        let plugged = todo.plugs();
         let mut failures = self.run(&todo, &observed).await;
         if !todo.steps.is_empty() {
             observed = self.look(&desired, since).await;
             todo = plan(&observed, &desired, self.world.clock.now());
         }
-        if observed.is_going_back() {
-            // What did not work is taken back at once, not in the next pass.
+        // At once, not in the next pass: what did not work is taken back; a dockerd that serves by now is told whom to ask, and
+        // one that asks by now is given the port.
+        let plugs = failures.is_empty() && (plugged || todo.plugs());
+        if observed.is_going_back() || plugs {
             failures.extend(self.run(&todo, &observed).await);
             observed = self.look(&desired, since).await;
             todo = plan(&observed, &desired, self.world.clock.now());

@@ -42,9 +42,12 @@ async fn dockerd_asks_after_a_reload_and_no_restart_of_its_own() {
     agent.pass().await;
     let (starts, containers) = (bench.dockerd().started(), bench.dockerd().containers());
     assert_eq!(bench.dockerd().served(), Some(bench.serial()));
-    assert_eq!(listed(&bench), None, "nothing before the certificate is served");
-    settle(&bench, &mut agent).await;
-    assert_eq!(bench.dockerd().plugins(), ["dockwarden"]);
+    assert_eq!(
+        bench.dockerd().plugins(),
+        ["dockwarden"],
+        "in the pass that had dockerd serve"
+    );
+    assert_eq!(starts, 1, "the one that opened the port");
     assert_eq!(listed(&bench), Some(json!(["dockwarden"])));
     assert_eq!(
         bench.disk.peek(SPEC).unwrap(),
@@ -103,8 +106,10 @@ async fn whoever_takes_it_out_finds_it_back_with_the_next_pass() {
 #[tokio::test]
 async fn one_that_does_not_answer_is_never_plugged_in() {
     let mut bench = host("");
-    let (mut agent, _) = bench.join().await;
     bench.dockerd().set_plugin_dead(true);
+    let mut agent = bench.start();
+    agent.pass().await;
+    assert_eq!(bench.dockerd().served(), Some(bench.serial()));
     let starts = bench.dockerd().started();
     let containers = bench.dockerd().containers();
     settle(&bench, &mut agent).await;
@@ -200,8 +205,10 @@ async fn plugins_that_are_flags_and_plugins_that_dockerd_never_loaded_are_left_a
 async fn an_agent_that_is_killed_anywhere_on_the_way_is_continued_and_dockerd_survives() {
     for step in 1.. {
         let mut bench = host("");
+        bench.has_plugin_socket = false;
+        drop(bench.join().await);
+        bench.has_plugin_socket = true;
         let mut agent = bench.start();
-        agent.pass().await;
         let (starts, containers) = (bench.dockerd().started(), bench.dockerd().containers());
         bench.disk.fail_at(bench.disk.steps() + step, Fault::Stop);
         agent.pass().await;
@@ -236,4 +243,73 @@ async fn leaving_takes_it_out_first_and_puts_every_file_back() {
     assert_eq!(bench.disk.peek(CONFIG).unwrap(), found.as_bytes());
     assert_eq!(bench.disk.peek(SPEC), None);
     assert!(sim.plugins().is_empty() && sim.runs());
+}
+
+/// As mode `gate` begins on a host that was in mode `daemon`.
+async fn hand_back(bench: &Bench, agent: &Reconciler) -> Result<(), leaving::LeavingError> {
+    leaving::hand_back(agent.world(), bench.dockerd()).await.map(drop)
+}
+
+#[tokio::test]
+async fn another_mode_takes_the_port_first_and_the_plugin_with_it_and_mode_daemon_brings_it_before_the_port()
+{
+    let mut bench = host("");
+    let found = "{\n  \"log-level\": \"info\"\n}\n";
+    bench.disk.plant(CONFIG, found);
+    let (mut agent, serial) = bench.join().await;
+    settle(&bench, &mut agent).await;
+    let sim = bench.dockerd().clone();
+    let (starts, reloads, containers) = (sim.started(), sim.reloads(), sim.containers());
+    hand_back(&bench, &agent).await.unwrap();
+    assert_eq!(bench.disk.peek(CONFIG).unwrap(), found.as_bytes());
+    assert_eq!(bench.disk.peek(SPEC), None);
+    assert_eq!((sim.served(), sim.plugins()), (None, vec![]));
+    assert_unharmed(&sim, starts + 1, &containers);
+    assert_eq!(sim.reloads(), reloads, "it asked until it was restarted");
+    hand_back(&bench, &agent).await.unwrap();
+    assert_eq!(sim.started(), starts + 1, "once");
+    drop(agent);
+
+    // Back to mode daemon, with the certificate that the host has.
+    sim.forget_failures();
+    let mut agent = bench.start();
+    agent.pass().await;
+    assert_eq!(sim.served(), Some(serial));
+    assert_eq!(sim.plugins(), ["dockwarden"]);
+    assert_unharmed(&sim, starts + 2, &containers);
+    assert_eq!(
+        sim.plugins_at_start(),
+        ["dockwarden"],
+        "before anybody could come"
+    );
+}
+
+#[tokio::test]
+async fn a_change_of_mode_that_is_killed_anywhere_is_finished_by_the_next_run() {
+    for step in 1.. {
+        let mut bench = host("");
+        let (mut agent, _) = bench.join().await;
+        settle(&bench, &mut agent).await;
+        let (sim, containers) = (bench.dockerd().clone(), bench.dockerd().containers());
+        bench.disk.fail_at(bench.disk.steps() + step, Fault::Stop);
+        let outcome = hand_back(&bench, &agent).await;
+        let stopped = bench.disk.stopped();
+        assert_eq!(outcome.is_err(), stopped, "step {step}");
+        let guarded = sim.served().is_none() || sim.plugins() == ["dockwarden"];
+        assert!(guarded, "step {step}: open, and nobody is asked");
+        drop(agent);
+        bench.disk.restart();
+        assert!(sim.could_start().is_ok(), "step {step}");
+        sim.forget_failures();
+        let agent = bench.start();
+        hand_back(&bench, &agent).await.unwrap();
+        assert_eq!((sim.served(), sim.plugins()), (None, vec![]), "step {step}");
+        assert_eq!(listed(&bench), None, "step {step}");
+        assert!(sim.runs());
+        assert_eq!(sim.containers(), containers, "step {step}");
+        if !stopped {
+            assert!(step > 5, "only {step} steps were tried");
+            return;
+        }
+    }
 }

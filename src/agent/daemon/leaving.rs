@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::arrangement::daemon_json::{DaemonJson, LIVE_RESTORE};
 use super::arrangement::release::{Release, as_change, release};
 use super::arrangement::{Arrangement, Wanted, arrange};
+use super::attempt::DaemonMemory;
 use super::change::{Bytes, Change};
 use super::dockerd::{Dockerd, Restart};
 use super::facts::DaemonState;
-use super::originals::{self, Original};
-use super::plug::SPEC;
+use super::originals::{self, Original, Originals};
 use super::plug::act;
 use crate::agent::World;
 use crate::agent::execute::StepError;
@@ -70,11 +70,6 @@ pub fn is_needed(world: &World) -> Result<bool, FileError> {
 /// [`LeavingError`].
 pub async fn unplug(world: &World, dockerd: &dyn Dockerd) -> Result<bool, LeavingError> {
     Ok(act::withdraw(world, dockerd).await?)
-}
-
-/// Whether an agent in mode `daemon` has told dockerd here where the plugin is.
-pub fn was_plugged(world: &World) -> Result<bool, FileError> {
-    Ok(world.records().originals()?.of(Path::new(SPEC)).is_some())
 }
 
 /// What would be done. Changes nothing.
@@ -148,6 +143,30 @@ fn released(original: &Original, current: Option<&Bytes>) -> Release {
 pub async fn leave(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> Result<(), LeavingError> {
     // While there still is somebody who answers.
     unplug(world, dockerd).await?;
+    give_back(world, dockerd, leaving).await
+}
+
+/// The same for an agent that goes on in another mode: dockerd asks its plugin until the restart that closes the port, so
+/// that nobody who is revoked gets in on the way, and nothing of mode `daemon` is remembered afterwards. What was
+/// interrupted is done by doing it again. `None` where there was nothing to give back.
+///
+/// # Errors
+/// [`LeavingError`]. dockerd then asks as it did.
+pub async fn hand_back(world: &World, dockerd: &dyn Dockerd) -> Result<Option<Leaving>, LeavingError> {
+    if !is_needed(world)? {
+        return Ok(None);
+    }
+    let mut leaving = preview(world, dockerd).await?;
+    let records = world.records();
+    // An interrupted one may have written everything, and not restarted it.
+    let is_over = leaving.changes.is_empty() && records.daemon()? == DaemonMemory::default();
+    leaving.restarts = !is_over && dockerd.look().await.state == DaemonState::Running;
+    give_back(world, dockerd, &leaving).await?;
+    records.keep_originals(&Originals::default())?;
+    Ok(Some(leaving))
+}
+
+async fn give_back(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> Result<(), LeavingError> {
     for (at, change) in leaving.changes.iter().enumerate() {
         let step = match leaving.restarts {
             true => keeping_containers(change),
@@ -164,10 +183,18 @@ pub async fn leave(world: &World, dockerd: &dyn Dockerd, leaving: &Leaving) -> R
             dockerd.reload_units().await.map_err(LeavingError::Dockerd)?;
         }
     }
+    // An interrupted one has written what systemd was not told to read.
+    if dockerd.look().await.unit.is_some_and(|unit| unit.needs_reload) {
+        dockerd.reload_units().await.map_err(LeavingError::Dockerd)?;
+    }
+    if leaving.restarts
+        && let Err(why) = restart(world, dockerd, Restart::Running).await
+    {
+        return take_back(world, dockerd, leaving, why).await;
+    }
+    // What runs now is as the files say.
+    world.records().keep_daemon(&DaemonMemory::default())?;
     if leaving.restarts {
-        if let Err(why) = restart(world, dockerd, Restart::Running).await {
-            return take_back(world, dockerd, leaving, why).await;
-        }
         let kept = |change: &&Change| keeping_containers(change) != **change;
         for change in leaving.changes.iter().filter(kept) {
             originals::write(world, change)?;

@@ -25,7 +25,7 @@ use super::plan::Scene;
 use super::sight::DaemonSight;
 use super::step::DaemonStep;
 use crate::agent::plan::Plan;
-use crate::agent::step::OnFailure;
+use crate::agent::step::{OnFailure, Step};
 use crate::agent::{Pair, World};
 use crate::base::{Timestamp, encoding};
 
@@ -170,7 +170,44 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Whether it tells dockerd to ask.
+    pub(in crate::agent) fn plugs(&self) -> bool {
+        let is_plug = |step: &Step| matches!(step, Step::Daemon(DaemonStep::Plug(_)));
+        self.steps.iter().any(|planned| is_plug(&planned.step))
+    }
+
+    /// First of all, on a host that has a certificate and whose dockerd is about to serve it for the first time, as after a
+    /// change from mode `gate`: who refuses clients is there before they can come. Whether that is all for now.
+    pub(in crate::agent) fn plug_first(&mut self, scene: Scene<'_>) -> bool {
+        let step = scene.sight.plug_before_serving(scene.now);
+        let step = step.filter(|_| scene.observed.pair().is_some());
+        let found = step.is_some();
+        if let Some(step) = step {
+            self.daemon(step, OnFailure::Stop);
+        }
+        found
+    }
+}
+
 impl DaemonSight {
+    /// The same as if nothing were left to be done about the plugin.
+    pub(in crate::agent) fn once_plugged(&self) -> Self {
+        let mut done = self.clone();
+        done.plug.wish = Wish::NoSocket;
+        done
+    }
+
+    fn plug_before_serving(&self, now: Timestamp) -> Option<DaemonStep> {
+        let memory = &self.memory;
+        let never = memory.served.is_none() && memory.failure.is_none() && memory.attempt.is_none();
+        let due = self
+            .plug
+            .due(self.runs(), now)
+            .filter(|_| never && self.arrangement.is_ok());
+        due.filter(|step| matches!(step, DaemonStep::Plug(_)))
+    }
+
     /// What is to be done about the plugin, once everything else is as it should be.
     pub(in crate::agent) fn plug_due(&self, now: Timestamp) -> Option<DaemonStep> {
         let settled = self.memory.attempt.is_none() && self.memory.served.is_some();

@@ -9,6 +9,7 @@ use anyhow::bail;
 use async_trait::async_trait;
 use clap::Args;
 
+use super::plugin;
 use super::settings::Settings;
 use crate::agent::observed::Engine;
 use crate::agent::step::Served;
@@ -41,7 +42,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         Arc::new(RealProbe)
     };
-    let world = arguments.settings.world(config, front, probe);
+    let mut world = arguments.settings.world(config, front, probe);
+    if world.config.mode == Mode::Daemon {
+        world.plugin = plugin::elsewhere();
+    }
     let mut reconciler = match Reconciler::begin(world) {
         Ok(reconciler) => reconciler,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

@@ -9,14 +9,18 @@ use anyhow::Context;
 use clap::Args;
 
 use super::settings::{self, Settings};
+use crate::agent::daemon::Restart;
 use crate::agent::daemon::facts::DaemonState;
-use crate::agent::daemon::{Restart, leaving};
+use crate::agent::daemon::leaving::{self, Leaving, LeavingError};
 use crate::agent::{Config, RealProbe, World};
 use crate::base::{Clock, SystemClock};
 use crate::model::Mode;
+use crate::sys::systemd;
 
 /// How long a dockerd that waited for the plugin may take to start without it.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
+/// How often it is looked whether it has started.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What helps when nothing here does.
 const BY_HAND: &str = "by hand: take \"dockwarden\" out of authorization-plugins in /etc/docker/daemon.json, then kill -HUP dockerd";
 
@@ -81,22 +85,46 @@ async fn take_out(world: &World, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// After a change to another mode: dockerd is not to ask somebody who is not meant to answer. What went wrong is in the
-/// log, and tried again with the next start.
+/// After a change to another mode: dockerd is given back, as it was before mode `daemon`, by one restart. Until then it asks
+/// the plugin, which answers here. What went wrong is in the log, and tried again with the next start.
 pub async fn leave_behind(world: &World) {
     debug_assert_ne!(world.config.mode, Mode::Daemon);
-    let outcome = match leaving::was_plugged(world) {
+    match leaving::is_needed(world) {
         Ok(false) => return,
-        Ok(true) => leaving::unplug(world, &*settings::dockerd_unasked(&world.config)).await,
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
         Ok(true) => {
-            tracing::warn!(mode = %world.config.mode, "dockerd asked the authorization plugin of mode daemon: it does not any more")
+            tracing::warn!(mode = %world.config.mode, "dockerd serves clients itself, as mode daemon had it: it is given back, and restarted")
         }
-        Ok(false) => {}
         Err(error) => {
-            tracing::error!("dockerd may still ask the authorization plugin of mode daemon: {error}")
+            return tracing::error!("whether dockerd is as mode daemon left it is not known: {error}");
         }
     }
+    // dockerd is started after this agent is ready: its restart would wait for us.
+    systemd::ready();
+    match give_back(world).await {
+        Ok(leaving) => {
+            for left in leaving.iter().flat_map(|leaving| &leaving.left) {
+                tracing::warn!("{left}");
+            }
+            tracing::info!("dockerd is as it was before mode daemon");
+        }
+        Err(error) => {
+            tracing::error!(
+                "dockerd may still serve clients itself, and ask the authorization plugin: {error}"
+            )
+        }
+    }
+}
+
+async fn give_back(world: &World) -> Result<Option<Leaving>, LeavingError> {
+    // Where nobody answers dockerd, it answers nobody: not even what it is asked here.
+    if world.plugin.is_none() {
+        leaving::unplug(world, &*settings::dockerd_unasked(&world.config)).await?;
+    }
+    let dockerd = settings::dockerd(&world.config);
+    let deadline = world.clock.now() + START_TIMEOUT;
+    // It may have been waiting for the plugin.
+    while dockerd.look().await.state == DaemonState::Starting && world.clock.now() < deadline {
+        dockerd.pause(LOOK_EVERY).await;
+    }
+    leaving::hand_back(world, &*dockerd).await
 }

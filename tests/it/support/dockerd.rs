@@ -175,6 +175,11 @@ impl SimDockerd {
         self.state().plugins.clone()
     }
 
+    /// Those that it asked from its last start on.
+    pub fn plugins_at_start(&self) -> Vec<String> {
+        self.state().plugins_at_start.clone()
+    }
+
     /// Nobody answers at our plugin's socket from now on, or somebody does again.
     pub fn set_plugin_dead(&self, dead: bool) {
         self.state().plugin_is_dead = dead;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Asked, ask, unplugging};
+use super::{Asked, Plugin, ask, unplugging};
 use crate::agent::World;
 use crate::agent::daemon::change::Change;
 use crate::agent::daemon::dockerd::Dockerd;
@@ -36,7 +36,7 @@ pub(in crate::agent) async fn plug(world: &World, changes: &[Change]) -> Result<
     let daemon = world.dockerd()?;
     let reloaded = daemon.reload().await.map_err(StepError::Dockerd);
     let why = match reloaded {
-        Ok(()) => match settled(world, &**daemon, |asked| *asked == Asked::Yes).await {
+        Ok(()) => match proved(world, &**daemon, &**plugin).await {
             Ok(()) => {
                 tracing::info!("dockerd asks the authorization plugin about every request from now on");
                 return Ok(());
@@ -47,6 +47,15 @@ pub(in crate::agent) async fn plug(world: &World, changes: &[Change]) -> Result<
     };
     withdraw(world, &**daemon).await?;
     Err(StepError::Plugin(why))
+}
+
+/// Whether dockerd asks now. What the plugin of another process is asked, that one knows; but a dockerd that answers has
+/// somebody who answers it.
+async fn proved(world: &World, dockerd: &dyn Dockerd, plugin: &dyn Plugin) -> Result<(), String> {
+    match plugin.was_asked("") {
+        Some(_) => settled(world, dockerd, |asked| *asked == Asked::Yes).await,
+        None => dockerd.ping().await,
+    }
 }
 
 /// Has dockerd ask no more.
