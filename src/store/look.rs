@@ -106,6 +106,8 @@ pub trait LookStore: Send + Sync + 'static {
     /// How many certificates in use, of hosts and of clients, end between each two of `edges`: from the first on, before
     /// the second, and so on.
     async fn expiry_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<ExpiryCounts>, StoreError>;
+    /// When the first certificate in use ends that ends at `now` or later, of hosts and of clients; none of a kind that has none.
+    async fn soonest_ends(&self, now: Timestamp) -> Result<Vec<(IdentityKind, Timestamp)>, StoreError>;
     /// How many certificates in use are to be renewed from a time between each two of `edges` on.
     async fn due_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<u64>, StoreError>;
     /// Certificates in use that end at `now` or later and were to be renewed before `due`, the first `limit` of them.

@@ -167,6 +167,12 @@ async fn certificates_in_use_are_counted_between_two_times(store: Arc<dyn Store>
     assert_eq!(counts, expected);
     let all = vec![Timestamp::EPOCH, hour(2), Timestamp::from_secs(1 << 40)];
     assert_eq!(store.due_counts(all).await.unwrap(), [0, 3]);
+    let soonest = async |now| store.soonest_ends(now).await.unwrap();
+    assert_eq!(soonest(hour(0)).await, [(IdentityKind::Host, ends[0])]);
+    assert_eq!(soonest(ends[0]).await, [(IdentityKind::Host, ends[0])]);
+    let after = soonest(ends[0] + std::time::Duration::from_millis(1)).await;
+    assert_eq!(after, [(IdentityKind::Host, ends[1])]);
+    assert_eq!(soonest(Timestamp::from_secs(1 << 40)).await, []);
 }
 
 async fn what_was_to_be_renewed_and_was_not_is_late(store: Arc<dyn Store>) {

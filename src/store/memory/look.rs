@@ -94,6 +94,17 @@ impl LookStore for MemoryStore {
         Ok([IdentityKind::Host, IdentityKind::Client].map(of).to_vec())
     }
 
+    async fn soonest_ends(&self, now: Timestamp) -> Result<Vec<(IdentityKind, Timestamp)>, StoreError> {
+        let inner = self.lock();
+        let soonest = |kind| {
+            let fits = |c: &&Certificate| c.kind == kind && is_open(c) && c.not_after >= now;
+            let all = inner.state.certificates().map(|(_, c)| c).filter(fits);
+            all.map(|c| c.not_after).min().map(|end| (kind, end))
+        };
+        let kinds = [IdentityKind::Host, IdentityKind::Client];
+        Ok(kinds.into_iter().filter_map(soonest).collect())
+    }
+
     async fn due_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<u64>, StoreError> {
         let inner = self.lock();
         let count = |from: Timestamp, to: Timestamp| {

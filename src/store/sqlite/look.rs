@@ -68,6 +68,18 @@ impl LookStore for SqliteStore {
         Ok(found)
     }
 
+    async fn soonest_ends(&self, now: Timestamp) -> Result<Vec<(IdentityKind, Timestamp)>, StoreError> {
+        let mut found = Vec::new();
+        for kind in [IdentityKind::Host, IdentityKind::Client] {
+            let query = sqlx::query(sql::SOONEST_END)
+                .bind(kind.as_str())
+                .bind(now.as_millis());
+            let end = |row: &SqliteRow| rows::Columns::new(row, 0, "end of a certificate").time();
+            found.extend(self.reader().one(query, end).await?.map(|end| (kind, end)));
+        }
+        Ok(found)
+    }
+
     async fn due_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<u64>, StoreError> {
         let query = sqlx::query(sql::DUE_COUNTS).bind(as_json(edges));
         in_order(&self.reader().all(query).await?)

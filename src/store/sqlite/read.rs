@@ -181,11 +181,11 @@ impl<'s> Reader<'s> {
                 .bind(IssuerKind::from(kind).as_str())
                 .bind(now.as_millis());
             let found = self.one(query, rows::counts::<5>).await?;
-            let [expired, revoked, both, live, current] = found.unwrap_or_default();
+            let [expired, revoked, both, ahead, current] = found.unwrap_or_default();
             let of_kind = [
                 (Revoked, revoked),
                 (Expired, expired - both),
-                (Superseded, live - current),
+                (Superseded, ahead - (revoked - both) - current),
                 (Valid, current),
             ];
             let some = of_kind.into_iter().filter(|(_, count)| *count > 0);

@@ -308,16 +308,15 @@ pub const CERTIFICATES_NAMED: &str = concat!(
     certificate_columns!(),
     " FROM certificate_name AS n CROSS JOIN certificate AS c ON c.id = n.certificate WHERE n.name = "
 );
-/// Of one kind, in one snapshot: expired, revoked, both of these, live, and live ones that nothing replaced. Only the
-/// last two look at the table, and only at what has not expired.
+/// Of one kind, in one snapshot: expired, revoked, both of these, not expired, and not expired ones that nothing replaced or
+/// revoked. Counted in indexes; only what is revoked is looked at in the table.
 pub const COUNT_CERTIFICATES: &str = "SELECT \
      (SELECT count(*) FROM certificate WHERE kind = $1 AND not_after < $3), \
      (SELECT count(*) FROM certificate WHERE issuer = $2 AND revoked_at IS NOT NULL), \
      (SELECT count(*) FROM certificate WHERE issuer = $2 AND revoked_at IS NOT NULL AND not_after < $3), \
-     live, current \
-     FROM (SELECT count(*) AS live, COALESCE(sum(superseded_by IS NULL), 0) AS current \
-       FROM certificate INDEXED BY certificate_kind_expiry \
-       WHERE kind = $1 AND not_after >= $3 AND revoked_at IS NULL)";
+     (SELECT count(*) FROM certificate INDEXED BY certificate_kind_expiry WHERE kind = $1 AND not_after >= $3), \
+     (SELECT count(*) FROM certificate INDEXED BY certificate_open \
+       WHERE kind = $1 AND not_after >= $3 AND superseded_by IS NULL AND revoked_at IS NULL)";
 pub const REQUESTS: &str = concat!(
     "SELECT ",
     request_columns!(),
@@ -420,6 +419,9 @@ pub const EXPIRY_COUNTS: &str = "SELECT k.key, (SELECT count(*) FROM certificate
        WHERE c.kind = $2 AND c.not_after >= k.value AND c.not_after < json_extract($1, '$[' || (k.key + 1) || ']') \
          AND c.superseded_by IS NULL AND c.revoked_at IS NULL) \
      FROM json_each($1) AS k WHERE k.key < json_array_length($1) - 1";
+pub const SOONEST_END: &str = "SELECT c.not_after FROM certificate AS c INDEXED BY certificate_open \
+     WHERE c.kind = $1 AND c.not_after >= $2 AND c.superseded_by IS NULL AND c.revoked_at IS NULL \
+     ORDER BY c.not_after LIMIT 1";
 pub const DUE_COUNTS: &str = "SELECT k.key, (SELECT count(*) FROM certificate AS c INDEXED BY certificate_due \
        WHERE c.renew_after >= k.value AND c.renew_after < json_extract($1, '$[' || (k.key + 1) || ']') \
          AND c.superseded_by IS NULL AND c.revoked_at IS NULL) \
