@@ -117,6 +117,13 @@ fn times(page: &mut Page, at: Timestamp, report: &HostReport) {
             page.gauge(name, help).time(&[], seen.not_after);
         }
     }
+    if let Some(at) = report.renew_at {
+        page.gauge(
+            "dockwarden_agent_certificate_renew_after_seconds",
+            "From when the certificate is renewed, seconds since 1970.",
+        )
+        .time(&[], at);
+    }
     if let Some(offset) = report.clock_offset_ms {
         page.gauge(
             "dockwarden_agent_clock_offset_seconds",
@@ -174,7 +181,7 @@ mod tests {
                 endpoints: Vec::new(),
                 issued: seen("0b", 2000),
                 served: seen("0a", 1500),
-                renew_at: None,
+                renew_at: Some(Timestamp::from_secs(1800)),
                 clock_offset_ms: Some(-250),
                 conditions: vec![Condition {
                     kind: ConditionKind::ConfigApplied,
@@ -208,6 +215,7 @@ mod tests {
             "dockwarden_agent_step_failures_total 2",
             "dockwarden_agent_certificate_issued_not_after_seconds 2000",
             "dockwarden_agent_certificate_served_not_after_seconds 1500",
+            "dockwarden_agent_certificate_renew_after_seconds 1800",
             "dockwarden_agent_last_pass_timestamp_seconds 1000",
             "dockwarden_agent_clock_offset_seconds -0.25",
             "dockwarden_agent_server_connected 0",

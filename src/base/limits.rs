@@ -85,6 +85,8 @@ pub const REPORT_ITEMS_MAX: usize = 32;
 pub const REPORT_CHARS_MAX: usize = 1000;
 /// Hosts that `/metrics` shows one by one, in the order of their names.
 pub const METRICS_HOSTS_MAX: usize = 2000;
+/// Roles that `/metrics` of an agent tells apart, in the order in which they were first used.
+pub const METRICS_ROLES_MAX: usize = 100;
 /// How long what `/metrics` read from the database is shown again before it is read again, at least.
 pub const METRICS_AGE_MIN: Duration = Duration::from_secs(5);
 /// Who follows the feed at a time: fewer than there may be connections, so that others still get in.

@@ -6,12 +6,16 @@
 //! Written here rather than taken from a crate: the maintained ones speak OpenMetrics only, whose counters a reader
 //! of this format takes for untyped ones.
 
+mod histograms;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Timestamp;
+
+pub use histograms::{Histograms, SECONDS};
 
 /// What `Content-Type` says of a page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -80,6 +84,11 @@ impl Page {
         self.family(name, "counter", help)
     }
 
+    /// Begins a family of histograms. `name` ends in its unit.
+    fn histogram(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
+        self.family(name, "histogram", help)
+    }
+
     fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
         // INVARIANT: a family stands on a page once; readers refuse the whole page otherwise.
         let is_new = self.families.insert(name);
@@ -104,8 +113,14 @@ pub struct Family<'p> {
 impl Family<'_> {
     /// Adds a sample. The same labels, in the same order, for every sample of a family.
     pub fn sample(&mut self, labels: &[(&'static str, &str)], value: f64) -> &mut Self {
+        self.part("", labels, value)
+    }
+
+    /// A sample of one of the series that a histogram is made of.
+    fn part(&mut self, suffix: &str, labels: &[(&'static str, &str)], value: f64) -> &mut Self {
         let text = &mut self.page.text;
         text.push_str(self.name);
+        text.push_str(suffix);
         for (at, (label, value)) in labels.iter().enumerate() {
             let open = if at == 0 { '{' } else { ',' };
             let _ = write!(text, "{open}{label}=\"{}\"", escaped(value));
@@ -167,10 +182,15 @@ impl Counters {
 
     /// Counts one event. Label values that were not given when this was made count nowhere.
     pub fn count(&self, values: &[&str]) {
+        self.add(values, 1);
+    }
+
+    /// Counts as many events.
+    pub fn add(&self, values: &[&str], events: u64) {
         let counter = self.counters.iter().find(|(row, _)| row == values);
         debug_assert!(counter.is_some(), "{}: {values:?} is no row of it", self.name);
         if let Some((_, counter)) = counter {
-            counter.fetch_add(1, Ordering::Relaxed);
+            counter.fetch_add(events, Ordering::Relaxed);
         }
     }
 }

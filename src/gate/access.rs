@@ -12,8 +12,11 @@ use http::{Method, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tracing::{Level, event};
 
+use super::denial::Denial;
+use super::metrics::{GateMetrics, OpenStream};
 use super::registry::Entered;
 use super::rules::Facts;
+use super::shared::Shared;
 use crate::base::{Clock, Timestamp};
 use crate::model::role::{Operation, RoleName, find};
 
@@ -41,23 +44,25 @@ pub struct Record {
     bytes_in: Arc<AtomicU64>,
     bytes_out: Arc<AtomicU64>,
     outcome: Outcome,
+    metrics: Arc<GateMetrics>,
+    stream: Option<OpenStream>,
 }
 
 impl Record {
     /// Starts a record. `path` must hold no query.
-    pub fn start(connection: Arc<Entered>, clock: Arc<dyn Clock>, method: Method, path: String) -> Self {
-        let mut record = Self::without_head(connection, clock);
+    pub fn start(connection: Arc<Entered>, shared: &Shared, method: Method, path: String) -> Self {
+        let mut record = Self::without_head(connection, shared);
         record.method = Some(method);
         record.path = path;
         record
     }
 
     /// Of what does not even frame a request.
-    pub fn without_head(connection: Arc<Entered>, clock: Arc<dyn Clock>) -> Self {
+    pub fn without_head(connection: Arc<Entered>, shared: &Shared) -> Self {
         Self {
-            started: clock.now(),
+            started: shared.clock.now(),
             connection,
-            clock,
+            clock: Arc::clone(&shared.clock),
             method: None,
             path: String::new(),
             operation: None,
@@ -66,6 +71,8 @@ impl Record {
             bytes_in: Arc::default(),
             bytes_out: Arc::default(),
             outcome: Outcome::Broken,
+            metrics: Arc::clone(&shared.metrics),
+            stream: None,
         }
     }
 
@@ -80,15 +87,21 @@ impl Record {
         self.role = role;
     }
 
+    /// It is passed on.
+    pub fn note_allowed(&self) {
+        self.metrics.allowed(self.role.as_ref().map(RoleName::as_str));
+    }
+
     /// The answer's status.
     pub fn set_status(&mut self, status: StatusCode) {
         self.status = status;
     }
 
     /// The gate answered itself, and why.
-    pub fn set_denied(&mut self, status: StatusCode, why: &str) {
-        self.status = status;
-        self.outcome = Outcome::Denied(why.to_owned());
+    pub fn set_denied(&mut self, denial: &Denial) {
+        self.status = denial.status();
+        self.outcome = Outcome::Denied(denial.to_string());
+        self.metrics.denied(denial);
     }
 
     /// Everything went through.
@@ -102,8 +115,9 @@ impl Record {
     }
 
     /// Writes that it has begun, of what may go on for days: an upgrade, and operations that stream.
-    pub fn note_open(&self) {
+    pub fn note_open(&mut self) {
         if self.operation.is_some_and(|operation| operation.streams) {
+            self.stream = Some(self.metrics.streams());
             self.write("open", None);
         }
     }

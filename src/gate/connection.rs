@@ -30,7 +30,7 @@ use super::registry::{CutReason, Entered};
 use super::shared::Shared;
 use super::tunnel::ClientStream;
 use crate::pki::chain::VerifiedPeer;
-use crate::pki::tls::{ALPN_HTTP1, Fixed, Recording, server_config};
+use crate::pki::tls::{ALPN_HTTP1, Fixed, Recording, handshake_failure, server_config};
 
 /// hyper's buffer: a whole head and some body.
 const BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX + 16 * 1024;
@@ -63,7 +63,9 @@ pub async fn serve(
     let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
         let limit = shared.limits.connections_max;
         warn!(%remote, identity = %verified.name(), limit, "connection refused: the gate is full");
-        return Box::pin(close_with(stream, &Denial::Busy { limit })).await;
+        let denial = Denial::Busy { limit };
+        shared.metrics.denied(&denial);
+        return Box::pin(close_with(stream, &denial)).await;
     };
     let peer = Peer::new(verified, chain, identity);
     let connection = Arc::new(shared.registry.enter(peer, remote, shared.clock.now(), slot));
@@ -127,16 +129,23 @@ async fn shake_hands(
     let stream = match timeout(shared.limits.handshake_timeout, accept.into_fallible()).await {
         Ok(Ok(stream)) => stream,
         Ok(Err((error, socket))) => {
-            match recording.outcome() {
-                Some(Err(why)) => info!(%remote, %why, "client refused"),
-                _ if is_a_look(&error) => debug!(%remote, "somebody looked at the certificate and left"),
-                _ => info!(%remote, %error, "handshake failed"),
+            let refused = recording.outcome().and_then(|outcome| outcome.as_ref().err());
+            match refused {
+                Some(why) => info!(%remote, %why, "client refused"),
+                None if is_a_look(&error) => debug!(%remote, "somebody looked at the certificate and left"),
+                None => info!(%remote, %error, "handshake failed"),
+            }
+            if !is_a_look(&error) {
+                shared
+                    .metrics
+                    .handshake_failed(handshake_failure(refused, &error));
             }
             let _ = timeout(CLOSE_TIMEOUT, let_read(socket)).await;
             return None;
         }
         Err(_) => {
             info!(%remote, "handshake took too long");
+            shared.metrics.handshake_failed("timeout");
             return None;
         }
     };
@@ -204,8 +213,8 @@ async fn drive(shared: &Arc<Shared>, stream: TlsStream<TcpStream>, connection: &
         (None, _) => reset(&client),
         (Some(_), Some(refusal)) if !signals.is_busy() => {
             let denial = Denial::Framing(refusal);
-            let mut record = Record::without_head(Arc::clone(connection), Arc::clone(&shared.clock));
-            record.set_denied(denial.status(), &denial.to_string());
+            let mut record = Record::without_head(Arc::clone(connection), shared);
+            record.set_denied(&denial);
             drop(record);
             Box::pin(close_with(client.into_inner(), &denial)).await;
         }

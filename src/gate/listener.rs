@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::connection;
 use super::identity::GateIdentity;
+use super::metrics::GateMetrics;
 use super::permit::{EveryValidClient, Policy};
 use super::registry::{CutReason, Registry};
 use super::roles::Judge;
@@ -120,6 +121,7 @@ impl Gate {
                 upstream: Upstream::new(config.upstream),
                 slots: Arc::new(Semaphore::new(config.limits.connections_max)),
                 limits: config.limits,
+                metrics: Arc::default(),
                 registry: Arc::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
@@ -159,6 +161,15 @@ impl Gate {
     pub fn with_enforced(mut self, enforced: Arc<Enforced>) -> Self {
         let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
         shared.enforced = enforced;
+        self
+    }
+
+    /// Counts in `metrics`, whose open connections are this gate's from now on.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<GateMetrics>) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("nothing runs before run()");
+        metrics.look_at(&shared.registry);
+        shared.metrics = metrics;
         self
     }
 

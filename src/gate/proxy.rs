@@ -42,7 +42,7 @@ impl Exchange {
         let busy = self.signals.begin();
         let mut record = Record::start(
             Arc::clone(&self.connection),
-            Arc::clone(&self.shared.clock),
+            &self.shared,
             request.method().clone(),
             request.uri().path().to_owned(),
         );
@@ -61,7 +61,10 @@ impl Exchange {
             .await;
         record.set_role(judged.role);
         match judged.passed {
-            Ok(request) => Ok(self.forward(permit, request, record, busy).await),
+            Ok(request) => {
+                record.note_allowed();
+                Ok(self.forward(permit, request, record, busy).await)
+            }
             Err(denial) => Ok(deny(&denial, &mut record)),
         }
     }
@@ -109,7 +112,7 @@ impl Exchange {
         client: OnUpgrade,
         mut response: Response<Incoming>,
         engine: Engine,
-        record: Record,
+        mut record: Record,
     ) -> Response<Answer> {
         let upgraded = hyper::upgrade::on(&mut response);
         record.note_open();
@@ -145,7 +148,7 @@ fn is_what_was_asked(permit: &Permit, response: &Response<Incoming>) -> bool {
 }
 
 fn deny(denial: &Denial, record: &mut Record) -> Response<Answer> {
-    record.set_denied(denial.status(), &denial.to_string());
+    record.set_denied(denial);
     denial.response().map(Either::Left)
 }
 

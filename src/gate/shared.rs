@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::identity::GateIdentity;
+use super::metrics::GateMetrics;
 use super::permit::Policy;
 use super::registry::Registry;
 use super::roles::Judge;
@@ -54,6 +55,7 @@ pub struct Shared {
     pub(super) enforced: Arc<Enforced>,
     pub(super) upstream: Upstream,
     pub(super) limits: Limits,
+    pub(super) metrics: Arc<GateMetrics>,
     pub(super) registry: Arc<Registry>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) tasks: TaskTracker,

@@ -15,8 +15,10 @@ use super::connection::{self, ConnectionInfo, Limits};
 use super::tls::{Admission, Grace, Verifier};
 use crate::base::Clock;
 use crate::base::limits::PLAIN_CONNECTIONS_MAX;
+use crate::base::metrics::{Counters, Page, Registry};
+use crate::pki::Certificate;
 use crate::pki::chain::SharedAnchors;
-use crate::pki::tls::{ALPN_HTTP2, TlsIdentity, server_config};
+use crate::pki::tls::{ALPN_HTTP2, HANDSHAKE_FAILURES, TlsIdentity, handshake_failure, server_config};
 
 /// How long to wait when the system cannot give us another connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -29,6 +31,7 @@ pub struct Tls {
     clock: Arc<dyn Clock>,
     limits: Limits,
     router: Router,
+    failures: Arc<Counters>,
 }
 
 impl Tls {
@@ -47,7 +50,22 @@ impl Tls {
             clock,
             limits: Limits::default(),
             router,
+            failures: Counters::new(
+                "dockwarden_handshake_failures_total",
+                "TLS handshakes with this server that came to nothing since the start, by cause.",
+                &["cause"],
+                HANDSHAKE_FAILURES.map(|cause| vec![cause]),
+            ),
         }
+    }
+
+    /// Adds what it knows to the server's metrics.
+    #[must_use]
+    pub fn seen_by(self, registry: &Registry) -> Self {
+        registry.add(self.failures.clone());
+        let identity = Arc::clone(&self.identity);
+        registry.add(Arc::new(move |page: &mut Page| own_end(page, &identity)));
+        self
     }
 
     /// With other bounds than the usual ones.
@@ -65,13 +83,17 @@ impl Tls {
         let stream = match tokio::time::timeout(self.limits.handshake, handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                match verifier.outcome() {
-                    Some(Err(why)) => tracing::info!(%from, %why, "client certificate refused"),
-                    _ => tracing::debug!(%from, %error, "TLS handshake failed"),
+                let refused = verifier.outcome().and_then(|outcome| outcome.as_ref().err());
+                match refused {
+                    Some(why) => tracing::info!(%from, %why, "client certificate refused"),
+                    None => tracing::debug!(%from, %error, "TLS handshake failed"),
                 }
-                return;
+                return self.failures.count(&[handshake_failure(refused, &error)]);
             }
-            Err(_) => return tracing::debug!(%from, "TLS handshake took too long"),
+            Err(_) => {
+                tracing::debug!(%from, "TLS handshake took too long");
+                return self.failures.count(&["timeout"]);
+            }
         };
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let peer = verifier
@@ -83,6 +105,18 @@ impl Tls {
             peer,
         };
         connection::serve(stream, h2, self.router, info, self.limits, stop).await;
+    }
+}
+
+fn own_end(page: &mut Page, identity: &TlsIdentity) {
+    let shown = identity.current();
+    let leaf = shown.cert.first().and_then(|leaf| Certificate::parse(leaf).ok());
+    let mut family = page.gauge(
+        "dockwarden_server_certificate_not_after_seconds",
+        "When the certificate ends that this server shows, seconds since 1970.",
+    );
+    if let Some(leaf) = leaf {
+        family.time(&[], leaf.not_after);
     }
 }
 

@@ -137,17 +137,33 @@ impl Lists {
             IssuerKind::Clients => &self.clients,
         }
     }
+
+    /// The list of an issuer.
+    pub(super) fn published(&self, issuer: IssuerKind) -> Option<Arc<Published>> {
+        self.of(issuer).published.load_full()
+    }
+
+    /// The root's.
+    pub(super) fn published_root(&self) -> Option<Arc<Published>> {
+        self.root.load_full()
+    }
+
+    /// Why there is no newer one.
+    pub(super) fn trouble(&self, issuer: IssuerKind) -> Option<String> {
+        let trouble = &self.of(issuer).trouble;
+        trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Service {
     /// The list of an issuer as it is published.
     pub fn crl(&self, issuer: IssuerKind) -> Option<Arc<Published>> {
-        self.lists.of(issuer).published.load_full()
+        self.lists.published(issuer)
     }
 
     /// The root's list of revoked issuers, if there is one.
     pub fn root_crl(&self) -> Option<Arc<Published>> {
-        self.lists.root.load_full()
+        self.lists.published_root()
     }
 
     /// Shows a list that was signed with the root's key.
@@ -167,8 +183,7 @@ impl Service {
 
     /// Why there is no newer one.
     pub fn crl_trouble(&self, issuer: IssuerKind) -> Option<String> {
-        let trouble = &self.lists.of(issuer).trouble;
-        trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lists.trouble(issuer)
     }
 
     /// The newest number of the feed, as it is committed.

@@ -89,8 +89,9 @@ impl Service {
     /// [`EnrollError`]. Failures are counted per source address; past the limit they are answered with
     /// [`EnrollError::RateLimited`] and no longer recorded.
     pub async fn enroll(&self, application: Application<'_>) -> Result<Enrollment, EnrollError> {
+        let began = self.clock.now();
         let result = self.try_enroll(application).await;
-        self.metrics.enrolled(&result);
+        self.metrics.enrolled(&result, self.clock.now().since(began));
         result
     }
 

@@ -71,7 +71,7 @@ impl Board {
             runs: Counters::new(
                 "dockwarden_job_runs_total",
                 "Runs of jobs that ended since the start, by result.",
-                &["job", "result"],
+                &["name", "result"],
                 rows,
             ),
         }
@@ -121,7 +121,7 @@ impl Source for Known {
             let mut family = page.gauge(name, help);
             for (job, state) in &known {
                 if let Some(time) = value(state) {
-                    family.time(&[("job", job.as_str())], time);
+                    family.time(&[("name", job.as_str())], time);
                 }
             }
         }
@@ -130,7 +130,7 @@ impl Source for Known {
             "Runs of the job in a row that did not succeed; 0 when the last one did.",
         );
         for (job, state) in &known {
-            family.sample(&[("job", job.as_str())], f64::from(state.failures));
+            family.sample(&[("name", job.as_str())], f64::from(state.failures));
         }
     }
 }

@@ -108,7 +108,7 @@ pub struct Service {
     tokens: token_cache::TokenCache,
     failures: failures::Failures,
     feed: feed::Feed,
-    lists: crl::Lists,
+    lists: Arc<crl::Lists>,
     responders: ocsp::Responders,
     roles: roles::Roles,
     metrics: metrics::Metrics,
@@ -135,7 +135,7 @@ impl Service {
         for source in board.sources().into_iter().chain(news.sources()) {
             metrics.registry().add(source);
         }
-        Self {
+        let service = Self {
             store,
             authority,
             settings,
@@ -144,7 +144,7 @@ impl Service {
             tokens: token_cache::TokenCache::default(),
             failures: failures::Failures::default(),
             feed: feed::Feed::default(),
-            lists: crl::Lists::default(),
+            lists: Arc::default(),
             responders: ocsp::Responders::default(),
             roles: roles::Roles::default(),
             metrics,
@@ -152,7 +152,9 @@ impl Service {
             overviews: overview::Overviews::default(),
             verifying: tokio::sync::Mutex::default(),
             news,
-        }
+        };
+        service.metrics.look_at(&service);
+        service
     }
 
     /// The CA certificates.

@@ -71,7 +71,7 @@ impl Service {
     pub async fn renew(&self, renewer: Renewer, csr_pem: &str) -> Result<Issuance, RenewError> {
         let now = self.clock.now();
         let result = self.try_renew(&renewer, csr_pem, now).await;
-        self.metrics.renewed(&result);
+        self.metrics.renewed(&result, self.clock.now().since(now));
         if let Some(outcome) = result.as_ref().err().and_then(RenewError::outcome) {
             self.store
                 .append_audit(refused_event(&renewer, outcome, now))

@@ -257,6 +257,7 @@ impl Service {
             now: self.clock.now(),
         };
         let withdrawn = self.store.revoke(order).await?;
+        self.metrics.revoked(&withdrawn, reason);
         for revocation in &withdrawn.revocations {
             tracing::info!(serial = %revocation.serial, name = %revocation.name, feed = revocation.feed,
                 reason = %revocation.reason, by = revocation.by, fresh = withdrawn.fresh > 0, "revoked a certificate");

@@ -142,12 +142,12 @@ async fn a_job_runs_at_its_time_and_what_came_of_it_is_seen() {
     judge(metrics.text());
     let samples = read(metrics.text());
     assert_eq!(
-        samples["dockwarden_job_runs_total{job=\"backup\",result=\"ok\"}"],
+        samples["dockwarden_job_runs_total{name=\"backup\",result=\"ok\"}"],
         1.0
     );
-    assert_eq!(samples["dockwarden_job_failures{job=\"backup\"}"], 0.0);
+    assert_eq!(samples["dockwarden_job_failures{name=\"backup\"}"], 0.0);
     assert_eq!(
-        samples["dockwarden_job_next_run_timestamp_seconds{job=\"backup\"}"],
+        samples["dockwarden_job_next_run_timestamp_seconds{name=\"backup\"}"],
         next.as_millis() as f64 / 1000.0
     );
     server.stop().await;
@@ -247,7 +247,7 @@ async fn killed(setup: (Arc<dyn Store>, Setup), cut: JobName, asked: bool) {
     tokio::time::sleep(Duration::from_millis(50)).await;
     again.begun(1).await;
     let samples = read(server.get(None, "/metrics").await.text());
-    let interrupted = format!("dockwarden_job_runs_total{{job=\"{cut}\",result=\"interrupted\"}}");
+    let interrupted = format!("dockwarden_job_runs_total{{name=\"{cut}\",result=\"interrupted\"}}");
     assert_eq!(samples[interrupted.as_str()], 1.0);
     server.stop().await;
 }

@@ -116,6 +116,129 @@ async fn a_scrape_reads_the_database_again_only_after_a_while() {
 }
 
 #[tokio::test]
+async fn the_page_says_what_is_revoked_published_late_and_waiting() {
+    let server = TestServer::sqlite().await;
+    server.join("host", "web-1.fleet").await;
+    let alice = server.join("client", "alice").await;
+    let revoke = format!("/v1/certificates/{}/revoke", alice.serial);
+    for _ in 0..2 {
+        let reason = json!({"reason": "keyCompromise"});
+        let answer = server
+            .call(Some(&server.admin), "POST", &revoke, Some(reason))
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let token = server
+        .token(json!({"names": ["db-1.fleet"], "approval": "manual"}))
+        .await;
+    let pending = server.enroll(&token, &csr_pem(&key(), "db-1.fleet", &[])).await;
+    assert_eq!(pending.status, 202, "{}", pending.text());
+    server.service.publish_crls().await.unwrap();
+
+    let answer = server.get(None, "/metrics").await;
+    judge(answer.text());
+    let samples = read(answer.text());
+    let clients = server
+        .service
+        .crl(dockwarden::model::IssuerKind::Clients)
+        .unwrap();
+    let seconds = |time: dockwarden::base::Timestamp| time.as_secs() as f64;
+    for (series, expected) in [
+        (
+            "dockwarden_certificates_revoked_total{profile=\"client\",reason=\"keyCompromise\"}",
+            1.0,
+        ),
+        (
+            "dockwarden_certificates_revoked_total{profile=\"host\",reason=\"keyCompromise\"}",
+            0.0,
+        ),
+        // The test's clock stands still.
+        (
+            "dockwarden_issuance_duration_seconds_bucket{operation=\"enroll\",le=\"0.001\"}",
+            2.0,
+        ),
+        (
+            "dockwarden_issuance_duration_seconds_count{operation=\"enroll\"}",
+            2.0,
+        ),
+        (
+            "dockwarden_issuance_duration_seconds_count{operation=\"renew\"}",
+            0.0,
+        ),
+        ("dockwarden_crl_entries{issuer=\"clients\"}", 1.0),
+        ("dockwarden_crl_entries{issuer=\"hosts\"}", 0.0),
+        (
+            "dockwarden_crl_bytes{issuer=\"clients\"}",
+            clients.crl.der().len() as f64,
+        ),
+        (
+            "dockwarden_crl_next_update_timestamp_seconds{issuer=\"clients\"}",
+            seconds(clients.crl.next_update),
+        ),
+        ("dockwarden_crl_publishing{issuer=\"hosts\"}", 1.0),
+        (
+            "dockwarden_issuer_not_after_seconds{issuer=\"root\"}",
+            seconds(server.authority.root().not_after),
+        ),
+        ("dockwarden_feed_number", 1.0),
+        ("dockwarden_feed_followers", 0.0),
+        ("dockwarden_feed_hosts{state=\"current\"}", 0.0),
+        ("dockwarden_feed_hosts{state=\"behind\"}", 1.0),
+        ("dockwarden_certificates_overdue", 0.0),
+        ("dockwarden_requests_waiting", 1.0),
+    ] {
+        assert_eq!(
+            samples.get(series),
+            Some(&expected),
+            "{series}\n{}",
+            answer.text()
+        );
+    }
+    let shown = samples["dockwarden_server_certificate_not_after_seconds"];
+    let soonest = samples["dockwarden_certificates_soonest_not_after_seconds{profile=\"host\"}"];
+    assert!(
+        soonest > seconds(t0()) && shown > seconds(t0()),
+        "{soonest} {shown}"
+    );
+
+    // A moment before web-1's certificate ends.
+    let left = std::time::Duration::from_secs_f64(soonest - seconds(t0()) - 1.0);
+    server.clock.advance(left);
+    let samples = read(server.get(None, "/metrics").await.text());
+    assert!(samples["dockwarden_certificates_overdue"] >= 1.0, "{samples:#?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn handshakes_with_the_server_that_fail_are_counted() {
+    let server = TestServer::memory().await;
+    drop(tokio::net::TcpStream::connect(server.address).await.unwrap());
+    let series = "dockwarden_handshake_failures_total{cause=\"closed\"}";
+    let counted = async {
+        while read(server.get(None, "/metrics").await.text())[series] != 1.0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::support::server::PATIENCE, counted)
+        .await
+        .unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_make_an_old_reading_last() {
+    let server = TestServer::memory().await;
+    server.clock.advance(DAY);
+    let page = async || read(server.get(None, "/metrics").await.text());
+    let valid = "dockwarden_certificates{profile=\"host\",status=\"valid\"}";
+    let before = page().await[valid];
+    server.clock.set(t0());
+    server.join("host", "web-1.fleet").await;
+    assert_eq!(page().await[valid], before + 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn hosts_past_the_limit_have_no_series() {
     for extra in [0, 1] {
         let setup = Setup::memory();

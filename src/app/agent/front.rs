@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::feed::{Cut, FeedState};
 use crate::agent::{Front, Pair};
 use crate::base::Clock;
-use crate::gate::{CutReason, Gate, GateConfig, GateIdentity, Limits, Listen, Registry};
+use crate::gate::{CutReason, Gate, GateConfig, GateIdentity, GateMetrics, Limits, Listen, Registry};
 use crate::model::Enforced;
 use crate::model::role::RolesInForce;
 use crate::model::role::learn::Learner;
@@ -55,6 +55,7 @@ pub struct GateFront {
     enforced: Arc<Enforced>,
     roles: Arc<RolesInForce>,
     learner: Option<Arc<Learner>>,
+    metrics: Arc<GateMetrics>,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
     running: Mutex<Option<Running>>,
@@ -77,6 +78,7 @@ impl GateFront {
             enforced: Arc::clone(state.enforced()),
             roles: Arc::clone(state.roles()),
             learner: None,
+            metrics: Arc::default(),
             clock,
             shutdown,
             running: Mutex::new(None),
@@ -88,6 +90,11 @@ impl GateFront {
     pub fn with_learner(mut self, learner: Option<Arc<Learner>>) -> Self {
         self.learner = learner;
         self
+    }
+
+    /// What it counts, however often it is started.
+    pub fn metrics(&self) -> Arc<GateMetrics> {
+        Arc::clone(&self.metrics)
     }
 
     fn start(&self, identity: Arc<GateIdentity>) -> Result<Running, String> {
@@ -102,7 +109,8 @@ impl GateFront {
         let gate = Gate::bind(config, receiver, Arc::clone(&self.clock)).map_err(|e| e.to_string())?;
         let gate = gate
             .with_enforced(Arc::clone(&self.enforced))
-            .with_roles(Arc::clone(&self.roles));
+            .with_roles(Arc::clone(&self.roles))
+            .with_metrics(Arc::clone(&self.metrics));
         let gate = match &self.learner {
             Some(learner) => gate.with_learner(Arc::clone(learner)),
             None => gate,

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::metrics::Metrics;
-use crate::base::metrics;
+use crate::base::metrics::{self, Source};
 
 /// Connections at a time; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 16;
@@ -28,8 +28,23 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The agent's metrics, with what others count; served until `stop` where there is an address for it.
+pub async fn begin(
+    address: Option<SocketAddr>,
+    sources: impl Iterator<Item = Arc<dyn Source>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Arc<Metrics>> {
+    let metrics = Arc::new(Metrics::default());
+    sources.for_each(|source| metrics.registry().add(source));
+    if let Some(address) = address {
+        let address = start(address, Arc::clone(&metrics), stop.clone()).await?;
+        tracing::info!(%address, "metrics are served");
+    }
+    Ok(metrics)
+}
+
 /// Listens, and answers until `stop`.
-pub async fn start(
+async fn start(
     address: SocketAddr,
     metrics: Arc<Metrics>,
     stop: CancellationToken,

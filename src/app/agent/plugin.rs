@@ -15,6 +15,7 @@ use crate::agent::daemon::plug;
 use crate::agent::feed::FeedState;
 use crate::agent::{Pair, Records};
 use crate::base::SystemClock;
+use crate::base::metrics::{Page, Source};
 use crate::gate::authz::{Plugin, Trust};
 use crate::sys::Files;
 
@@ -105,6 +106,23 @@ impl AuthzPlugin {
         }
         bridge.cancel();
         Ok(())
+    }
+
+    /// What it counts.
+    pub fn counted(&self) -> Arc<dyn Source> {
+        let plugin = Arc::clone(&self.plugin);
+        Arc::new(move |page: &mut Page| {
+            page.counter(
+                "dockwarden_plugin_requests_total",
+                "Requests that dockerd has asked the authorization plugin about since the start.",
+            )
+            .sample(&[], plugin.asked() as f64);
+            page.counter(
+                "dockwarden_plugin_requests_denied_total",
+                "Those of them that were denied.",
+            )
+            .sample(&[], plugin.refused() as f64);
+        })
     }
 
     /// As the agent sees it.

@@ -21,6 +21,7 @@ use crate::agent::feed::{self, Cut, FeedState, NothingOpen};
 use crate::agent::metrics::Metrics;
 use crate::agent::{Config, Controller, Front, RealProbe, Reconciler, Verdict};
 use crate::app::logging::{self, LogFormat};
+use crate::base::metrics::Source;
 use crate::base::{Clock, SystemClock, Timestamp};
 use crate::model::{ConditionStatus, Mode};
 use crate::sys::systemd;
@@ -87,11 +88,9 @@ async fn serve(settings: &Settings, config: Config) -> anyhow::Result<()> {
     // A pass may wait for a hook; in mode daemon for live-restore, a restart, and for going back.
     let restart_timeout = config.daemon.as_ref().map(|daemon| daemon.restart_timeout);
     let patience = STUCK_AFTER + config.hook_timeout + restart_timeout.unwrap_or_default() * 6;
-    let metrics = Arc::new(Metrics::default());
-    if let Some(address) = config.metrics {
-        let address = super::metrics::start(address, Arc::clone(&metrics), shutdown.clone()).await?;
-        tracing::info!(%address, "metrics are served");
-    }
+    let counted = gate.iter().map(|gate| gate.metrics() as Arc<dyn Source>);
+    let counted = counted.chain(plugin.iter().map(|plugin| plugin.counted()));
+    let metrics = super::metrics::begin(config.metrics, counted, &shutdown).await?;
     let mut world = settings.world(config, front, Arc::new(RealProbe));
     world.dockerd = world.dockerd.map(|dockerd| metrics.counting(dockerd));
     world.feed = Some(Arc::clone(&state));

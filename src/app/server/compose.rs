@@ -158,7 +158,8 @@ pub async fn start(config: &Config, passphrase: &SecretString, sockets: Sockets)
         anchors,
         grace,
         clock,
-    );
+    )
+    .seen_by(service.metrics().registry());
     let addresses = sockets
         .https
         .iter()

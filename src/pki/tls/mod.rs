@@ -4,6 +4,7 @@
 //! **Invariant:** session resumption is off on both sides. A resumed session skips the verifier, so a
 //! revoked or re-rooted peer would come back in, and a client would go on presenting a replaced identity.
 
+mod failure;
 mod identity;
 mod peer;
 mod trust;
@@ -19,6 +20,7 @@ use rustls::{CertificateError, ClientConfig, ServerConfig};
 
 use crate::base::Clock;
 
+pub use failure::{HANDSHAKE_FAILURES, handshake_failure};
 pub use identity::{KeyPairError, TlsIdentity};
 pub use peer::{PeerVerifier, Recording, RevocationCheck};
 pub use trust::{PinMismatch, Pins, PresentedCa, ServerTrust};

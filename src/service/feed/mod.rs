@@ -75,6 +75,11 @@ pub(super) struct Feed {
 }
 
 impl Feed {
+    /// The places of those who follow; at most [`FEED_FOLLOWERS_MAX`] of them are free.
+    pub(super) fn places(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.places)
+    }
+
     /// Over how long those who follow now should spread what they say of a change.
     fn spread(&self) -> Duration {
         let following = FEED_FOLLOWERS_MAX - self.places.available_permits();

@@ -23,12 +23,18 @@ pub fn read(text: &str) -> Samples {
             .next()
             .and_then(|l| l.strip_prefix(&format!("# TYPE {name} ")));
         let kind = kind.unwrap_or_else(|| panic!("{name} has no type"));
-        assert!(matches!(kind, "gauge" | "counter"), "{name} {kind}");
+        assert!(matches!(kind, "gauge" | "counter" | "histogram"), "{name} {kind}");
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} {kind}");
         while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
             let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
-            assert_eq!(series.split('{').next(), Some(name), "{line}");
-            if let Some(labels) = series.strip_prefix(name).filter(|rest| !rest.is_empty()) {
+            let (own, labels) = series.split_at(series.find('{').unwrap_or(series.len()));
+            let part = own.strip_prefix(name).unwrap_or_else(|| panic!("{line}"));
+            let parts: &[&str] = match kind {
+                "histogram" => &["_bucket", "_sum", "_count"],
+                _ => &[""],
+            };
+            assert!(parts.contains(&part), "{line}");
+            if !labels.is_empty() {
                 check_labels(labels);
             }
             let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line}"));

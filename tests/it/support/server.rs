@@ -241,7 +241,8 @@ impl TestServer {
         let renewal = Arc::new(renewal.every(setup.jobs_every));
         tasks.spawn(jobs::keep(renewal, Arc::clone(&service), stop.clone()));
         let anchors = setup.authority.anchors().shared();
-        let tls = Tls::new(api::router(Arc::clone(&service)), identity, anchors, grace, clock);
+        let tls = Tls::new(api::router(Arc::clone(&service)), identity, anchors, grace, clock)
+            .seen_by(service.metrics().registry());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let plain_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, plain) = (
