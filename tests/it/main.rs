@@ -19,6 +19,7 @@ mod client;
 mod daemon_look;
 mod dashboard;
 mod dashboard_sign_in;
+mod deploy_alerts;
 mod deploy_samples;
 mod doctor;
 mod foreign_readers;

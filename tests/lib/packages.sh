@@ -11,7 +11,7 @@ debian_packages_of() {
             ;;
         revocation)
             printf '%s\n' gcc libc6-dev openssl gnutls-bin curl iproute2 busybox-static docker.io nginx-light haproxy socat stunnel4 \
-                faketime python3 python3-venv
+                prometheus faketime python3 python3-venv
             ;;
         alerts) printf '%s\n' openssl curl python3 python3-aiosmtpd prometheus-alertmanager ;;
         dashboard) printf '%s\n' openssl curl python3 chromium fonts-dejavu-core ;;
