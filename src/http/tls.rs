@@ -69,14 +69,19 @@ impl Admission {
 #[derive(Debug)]
 pub(super) struct Verifier {
     admission: Arc<Admission>,
+    /// Whose certificates are asked for. Browsers offer their person only what leads there, and send what lies between.
+    roots: Vec<DistinguishedName>,
     now: Timestamp,
     outcome: OnceLock<Result<Peer, ChainError>>,
 }
 
 impl Verifier {
     pub(super) fn new(admission: Arc<Admission>, now: Timestamp) -> Self {
+        let anchors = admission.anchors.load();
+        let roots = anchors.subjects().map(DistinguishedName::in_sequence).collect();
         Self {
             admission,
+            roots,
             now,
             outcome: OnceLock::new(),
         }
@@ -95,7 +100,7 @@ impl ClientCertVerifier for Verifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        &self.roots
     }
 
     fn verify_client_cert(

@@ -1,10 +1,18 @@
 //! Signing a browser in with a one-time link: once, for a minute, for one person, and no longer than their certificate.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dockwarden::http::DASHBOARD_ROUTES;
 use dockwarden::model::Permission;
+use dockwarden::pki::tls::{ALPN_HTTP1, ServerTrust, client_config};
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::ServerName;
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::support::browser::{Browser, mark};
 use crate::support::server::{Credentials, TestServer};
@@ -255,5 +263,42 @@ async fn secrets_of_links_and_cookies_are_in_no_list_and_no_record() {
     for page in pages {
         assert!(!page.contains(&secret) && !page.contains(&cookie));
     }
+    server.stop().await;
+}
+
+/// A browser that looks what it is asked for, and shows nothing.
+#[derive(Debug, Default)]
+struct Asked(Mutex<Vec<Vec<u8>>>);
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        *self.0.lock().unwrap() = hints.iter().map(|hint| hint.to_vec()).collect();
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_asked_for_certificates_of_this_fleet_and_no_others() {
+    let server = TestServer::memory().await;
+    let asked = Arc::new(Asked::default());
+    let trust = ServerTrust::Anchors(server.anchors());
+    let mut config = client_config(trust, None, Arc::new(server.clock.clone()), ALPN_HTTP1);
+    config.client_auth_cert_resolver = asked.clone();
+    let tcp = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
+        .unwrap();
+    let root = server.anchors().load().certificates()[0].to_vec();
+    let hints = asked.0.lock().unwrap().clone();
+    assert_eq!(hints.len(), 1);
+    // The root names itself as its issuer and as its subject.
+    let found = root.windows(hints[0].len()).filter(|bytes| *bytes == hints[0]);
+    assert_eq!(found.count(), 2);
     server.stop().await;
 }

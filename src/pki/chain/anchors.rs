@@ -121,6 +121,11 @@ impl Anchors {
         self.meta.iter().map(|a| a.spki_sha256)
     }
 
+    /// Their subjects, as DER without the outermost SEQUENCE's tag and length.
+    pub fn subjects(&self) -> impl Iterator<Item = &[u8]> + '_ {
+        self.trust.iter().map(|anchor| anchor.subject.as_ref())
+    }
+
     /// Behind a pointer that can be swapped.
     pub fn shared(self) -> SharedAnchors {
         Arc::new(ArcSwap::from_pointee(self))
