@@ -165,8 +165,6 @@ pub const DASHBOARD_ROWS: u32 = 50;
 pub const EXPORT_ROWS_MAX: usize = 1_000_000;
 /// How long what the overview shows was read before it is read again, at least.
 pub const OVERVIEW_AGE_MIN: Duration = Duration::from_secs(5);
-/// Hosts that the overview looks at one by one.
-pub const OVERVIEW_HOSTS_MAX: usize = 5000;
 /// Things of one kind that the overview names.
 pub const OVERVIEW_NAMED_MAX: usize = 8;
 /// Days that the overview looks ahead.

@@ -24,7 +24,7 @@ pub use reconcile::{Condition, ConditionKind, ConditionStatus, HostReport, Mode,
 pub use revocation::{
     Change, ChangeKind, FeedApplied, FeedOrigin, Position, Revocation, Seal, SealError, SealKey,
 };
-pub use serving::Serving;
+pub use serving::{Health, Serving};
 pub use session::{LINK_LIFETIME, SESSION_IDLE, SESSION_LIFETIME, SESSION_SEEN_EVERY, SESSIONS_MAX, Session};
 pub use token::{Approval, JoinToken, JoinTokenError, TOKEN_PREFIX, Token, TokenProblem};
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::reconcile::{ConditionKind, ConditionStatus, HostReport, Mode};
+use super::reconcile::{Condition, ConditionKind, ConditionStatus, HostReport, Mode};
 
 /// How far the certificate that was issued has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,44 @@ impl fmt::Display for Serving {
     }
 }
 
+/// How a host is, by its last report; whether that is fresh is another question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Every condition holds, as far as it is known, and what is served is what was issued.
+    Well,
+    /// A condition does not hold.
+    Unhealthy,
+    /// It serves another certificate than the one it was issued.
+    Behind,
+}
+
+impl Health {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Well, Self::Unhealthy, Self::Behind];
+
+    /// As it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Unhealthy => "unhealthy",
+            Self::Behind => "behind",
+        }
+    }
+}
+
 impl HostReport {
+    /// How the host is.
+    pub fn health(&self) -> Health {
+        let is_wrong = |condition: &Condition| condition.status == ConditionStatus::False;
+        if self.serving().is_some_and(|serving| serving != Serving::Current) {
+            Health::Behind
+        } else if self.conditions.iter().any(is_wrong) {
+            Health::Unhealthy
+        } else {
+            Health::Well
+        }
+    }
+
     /// What the report says about the certificate on disk and the served one; `None` when one of them is not known.
     pub fn serving(&self) -> Option<Serving> {
         let issued = self.issued.as_ref()?;

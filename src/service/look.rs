@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::hosts::is_server;
-use super::{Authorized, CertificateError, Service, ServiceError, Viewer};
+use super::{Authorized, Service, ServiceError, Viewer};
+use crate::base::Id;
 use crate::base::encoding::hex_decode;
 use crate::model::{Certificate, CertificateFilter, CertificateStatus, IdentityKind, Page, PageRequest};
 use crate::store::{CertificateWalk, HostRow, SerialStart, WalkOrder};
@@ -108,21 +109,17 @@ impl Service {
         Ok(Page { items, next: None })
     }
 
-    /// Every certificate that an identity ever had, soonest expiry first.
+    /// The newest certificates of an identity, newest first, at most `limit`.
     ///
     /// # Errors
-    /// A foreign cursor, the store's.
-    pub async fn certificates_of(
+    /// The store's.
+    pub async fn newest_of(
         &self,
         _viewer: &Authorized<Viewer>,
-        identity: crate::base::Id,
-        page: PageRequest,
-    ) -> Result<Page<Certificate>, CertificateError> {
-        let filter = CertificateFilter {
-            identity: Some(identity),
-            ..CertificateFilter::default()
-        };
-        Ok(self.store.certificates(filter, self.clock.now(), page).await?)
+        identity: Id,
+        limit: u32,
+    ) -> Result<Vec<Certificate>, ServiceError> {
+        Ok(self.store.newest_of(identity, limit).await?)
     }
 
     /// Hosts whose name begins so, by name.

@@ -37,7 +37,7 @@ use crate::pki::San;
 use crate::store::Store;
 
 pub use crate::ca::OcspAnswer;
-pub use crate::store::{AuditFilter, HostProgress, HostRow, Progress, Withdrawn};
+pub use crate::store::{AuditFilter, HostCounts, HostProgress, HostRow, Progress, Withdrawn};
 
 pub use access::{
     AccessError, Admin, Anyone, Authorized, Caller, HostItself, Level, Operator, Peer, Renewer, Viewer,

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::hosts::is_server;
-use super::{Authorized, Service, ServiceError, Viewer};
+use super::{Authorized, OWN_NAME, Service, ServiceError, Viewer};
 use crate::base::Timestamp;
 use crate::base::limits::{
-    FEED_BEHIND_MAX, OVERVIEW_AGE_MIN, OVERVIEW_DAYS, OVERVIEW_HOSTS_MAX, OVERVIEW_NAMED_MAX, PAGE_MAX,
+    FEED_BEHIND_MAX, HOST_SILENT_AFTER, OVERVIEW_AGE_MIN, OVERVIEW_DAYS, OVERVIEW_NAMED_MAX,
     RENEWAL_LATE_AFTER,
 };
-use crate::model::{Change, IssuerKind, PageRequest};
-use crate::store::{ExpiryCounts, HostRow, Overdue};
+use crate::model::{Change, Health, IssuerKind, PageRequest};
+use crate::pki::IdentityName;
+use crate::store::{ExpiryCounts, HostCounts, HostRow, Overdue};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -26,10 +26,10 @@ pub struct Overview {
     pub due: Vec<u64>,
     /// Those that should have been renewed and were not.
     pub overdue: Overdue,
-    /// Hosts, the first [`OVERVIEW_HOSTS_MAX`] by name.
-    pub hosts: Vec<HostRow>,
-    /// Whether these are all.
-    pub hosts_complete: bool,
+    /// How many hosts there are, and how they are.
+    pub hosts: HostCounts,
+    /// Of those that serve an old certificate, are unhealthy, or are silent: the first [`OVERVIEW_NAMED_MAX`] each.
+    pub troubled: Vec<HostRow>,
     /// Requests that wait, the first of them.
     pub waiting: usize,
     /// Whether there are more.
@@ -81,14 +81,14 @@ impl Service {
             .feed(feed.saturating_sub(FEED_BEHIND_MAX.min(u64::from(named))), named);
         let mut changes = changes.await?;
         changes.reverse();
-        let (hosts, hosts_complete) = self.first_hosts().await?;
+        let heard_since = now - HOST_SILENT_AFTER;
         Ok(Overview {
             at: now,
             expiry: self.store.expiry_counts(edges).await?,
             due,
             overdue: self.store.overdue(now - RENEWAL_LATE_AFTER, now, named).await?,
-            hosts,
-            hosts_complete,
+            hosts: self.host_counts(heard_since).await?,
+            troubled: self.troubled(heard_since).await?,
             waiting: waiting.items.len(),
             waiting_more: waiting.next.is_some(),
             changes,
@@ -98,21 +98,19 @@ impl Service {
         })
     }
 
-    async fn first_hosts(&self) -> Result<(Vec<HostRow>, bool), ServiceError> {
+    async fn host_counts(&self, heard_since: Timestamp) -> Result<HostCounts, ServiceError> {
+        let own: IdentityName = OWN_NAME.parse().expect("a name");
+        Ok(self.store.host_counts(heard_since, &own).await?)
+    }
+
+    async fn troubled(&self, heard_since: Timestamp) -> Result<Vec<HostRow>, ServiceError> {
+        let named = OVERVIEW_NAMED_MAX as u32;
         let mut hosts = Vec::new();
-        let mut page = PageRequest {
-            limit: PAGE_MAX,
-            cursor: None,
-        };
-        loop {
-            let found = self.store.hosts(page.clone()).await?;
-            hosts.extend(found.items.into_iter().filter(|host| !is_server(host)));
-            match found.next {
-                None => return Ok((hosts, true)),
-                Some(_) if hosts.len() >= OVERVIEW_HOSTS_MAX => return Ok((hosts, false)),
-                next => page.cursor = next,
-            }
+        for health in [Health::Behind, Health::Unhealthy] {
+            hosts.extend(self.store.hosts_with(health, heard_since, named).await?);
         }
+        hosts.extend(self.store.silent_hosts(heard_since, named).await?);
+        Ok(hosts)
     }
 
     /// What an issuer can still sign: a leaf that outlives it is cut short, so two lives are the least.

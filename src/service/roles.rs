@@ -8,11 +8,11 @@ use tokio::sync::Mutex;
 use super::{Admin, Authorized, OWN_NAME, Operator, Service, ServiceError, Viewer};
 use crate::base::Id;
 use crate::base::limits::{APPLIED_MISSING_MAX, BINDINGS_MAX, ROLES_MAX};
-use crate::model::Labels;
 use crate::model::role::{
     Binding, HostRoles, Role, RoleError, RoleName, RoleSpec, RolesDigest, StoredRole, built_in, built_ins,
     selector,
 };
+use crate::model::{Identity, Labels};
 use crate::pki::IdentityName;
 use crate::store::{RoleChange, RoleChanged, RoleOrder, RolesApplied, StoreError};
 
@@ -180,6 +180,29 @@ impl Service {
     /// The store's.
     pub async fn bindings(&self, _viewer: &Authorized<Viewer>) -> Result<Vec<Bound>, ServiceError> {
         Ok(self.role_snapshot().await?.bound.clone())
+    }
+
+    /// What these clients may do where: what was bound to each, and what its join token gave it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn bindings_of(
+        &self,
+        _viewer: &Authorized<Viewer>,
+        clients: &[&Identity],
+    ) -> Result<Vec<Bound>, ServiceError> {
+        let names = clients.iter().map(|client| client.name.clone()).collect();
+        let bindings = self.store.bindings_of(names).await?.into_iter();
+        let from_tokens = clients.iter().filter_map(|client| {
+            Some(Bound::Token {
+                client: client.name.clone(),
+                role: client.role.clone()?,
+            })
+        });
+        let bindings = bindings.map(|binding| Bound::Binding(Box::new(binding)));
+        let mut bound: Vec<Bound> = bindings.chain(from_tokens).collect();
+        bound.sort_by(|a, b| (a.client(), a.role()).cmp(&(b.client(), b.role())));
+        Ok(bound)
     }
 
     /// Writes a role. Says whether anything changed.

@@ -4,8 +4,9 @@
 use async_trait::async_trait;
 
 use super::{HostRow, StoreError};
-use crate::base::Timestamp;
-use crate::model::{Certificate, CertificateStatus, IdentityKind, Page, PageRequest};
+use crate::base::{Id, Timestamp};
+use crate::model::{Certificate, CertificateStatus, Health, IdentityKind, Page, PageRequest};
+use crate::pki::IdentityName;
 
 /// Rows that one page is looked for in. When fewer than a page fit, the page is shorter and its cursor goes on from there.
 pub const WALK_MAX: u32 = 20_000;
@@ -51,6 +52,21 @@ pub struct Overdue {
     pub first: Vec<Certificate>,
 }
 
+/// Hosts by how they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostCounts {
+    /// All that joined.
+    pub joined: u64,
+    /// Heard of lately, and [`Health::Well`].
+    pub well: u64,
+    /// Heard of lately, and [`Health::Unhealthy`].
+    pub unhealthy: u64,
+    /// Heard of lately, and [`Health::Behind`].
+    pub behind: u64,
+    /// Heard of, but not lately.
+    pub silent: u64,
+}
+
 /// The first characters of a serial, as hex digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SerialStart(String);
@@ -89,6 +105,16 @@ fn pack(digits: &[u8]) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
+/// What was lost last first, by name where that is the same, and no more than `limit`.
+pub(super) fn sort_newest_lost(silent: &mut Vec<HostRow>, limit: u32) {
+    let heard = |row: &HostRow| row.status.as_ref().map(|status| status.reported_at);
+    silent.sort_by(|a, b| {
+        let by_name = || a.identity.name.cmp(&b.identity.name);
+        heard(b).cmp(&heard(a)).then_with(by_name)
+    });
+    silent.truncate(limit as usize);
+}
+
 /// What people look through.
 #[async_trait]
 pub trait LookStore: Send + Sync + 'static {
@@ -99,6 +125,8 @@ pub trait LookStore: Send + Sync + 'static {
         now: Timestamp,
         page: PageRequest,
     ) -> Result<Page<Certificate>, StoreError>;
+    /// The newest certificates of an identity, newest first, at most `limit`.
+    async fn newest_of(&self, identity: Id, limit: u32) -> Result<Vec<Certificate>, StoreError>;
     /// Certificates whose serial begins so, by serial, at most `limit`.
     async fn serials_starting(&self, start: SerialStart, limit: u32) -> Result<Vec<Certificate>, StoreError>;
     /// Hosts whose name begins so, by name.
@@ -110,6 +138,17 @@ pub trait LookStore: Send + Sync + 'static {
     async fn soonest_ends(&self, now: Timestamp) -> Result<Vec<(IdentityKind, Timestamp)>, StoreError>;
     /// How many certificates in use are to be renewed from a time between each two of `edges` on.
     async fn due_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<u64>, StoreError>;
+    /// How many hosts there are but for `except`, the server itself, and how they are. Lately is since `since`.
+    async fn host_counts(&self, since: Timestamp, except: &IdentityName) -> Result<HostCounts, StoreError>;
+    /// Hosts that were heard of since `since` and are so, the first `limit` that joined, by name.
+    async fn hosts_with(
+        &self,
+        health: Health,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<HostRow>, StoreError>;
+    /// Hosts that were heard of, but not since `since`; `limit` of them, what was lost last first.
+    async fn silent_hosts(&self, since: Timestamp, limit: u32) -> Result<Vec<HostRow>, StoreError>;
     /// Certificates in use that end at `now` or later and were to be renewed before `due`, the first `limit` of them.
     async fn overdue(&self, due: Timestamp, now: Timestamp, limit: u32) -> Result<Overdue, StoreError>;
 }

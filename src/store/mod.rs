@@ -25,7 +25,9 @@ pub use feed::{
     Acknowledgement, CRL_JUMP, CrlSlot, FEED_JUMP, FeedHead, FeedStore, Given, HostProgress, Progress,
     ProgressQuery, Regain, Regained, RevocationRange, RevokeOrder, RevokeTarget, Shown, Withdrawn,
 };
-pub use look::{CertificateWalk, ExpiryCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder};
+pub use look::{
+    CertificateWalk, ExpiryCounts, HostCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder,
+};
 pub use problems::{DeliveryOrder, FindingsOrder, Found, ProblemStore, TestOrder, Waiting};
 pub use roles::{RoleChange, RoleChanged, RoleOrder, RoleStore, RolesApplied};
 pub use sessions::{SessionChange, SessionOrder, SessionStore};

@@ -89,6 +89,8 @@ pub trait RoleStore: Send + Sync + 'static {
     async fn roles(&self) -> Result<Vec<StoredRole>, StoreError>;
     /// Every binding, by client, role and selector.
     async fn bindings(&self) -> Result<Vec<Binding>, StoreError>;
+    /// The bindings of these clients, by client, role and selector.
+    async fn bindings_of(&self, clients: Vec<IdentityName>) -> Result<Vec<Binding>, StoreError>;
     /// The role of every client that got one with its join token, by name of the client.
     async fn token_roles(&self) -> Result<Vec<(IdentityName, String)>, StoreError>;
     /// What every host whose certificate is valid at `now` was told of roles, by name; but for `except`, the server itself.

@@ -65,7 +65,9 @@ pub(super) async fn list(
         .map_err(|e| refuse(e.into()))?;
     let viewer = person.caller.also::<Viewer>();
     let viewer = viewer.expect("an operator is a viewer");
-    let bound = service.bindings(&viewer).await.map_err(|e| refuse(e.into()))?;
+    let shown: Vec<&Identity> = found.items.iter().map(|(client, _)| client).collect();
+    let bound = service.bindings_of(&viewer, &shown).await;
+    let bound = bound.map_err(|e| refuse(e.into()))?;
     let mut roles = by_client(&bound);
     let shell = person.shell(Section::Clients, "Clients");
     show(&ClientsPage {

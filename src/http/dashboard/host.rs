@@ -83,18 +83,11 @@ pub(super) async fn newest(
     person: &Person<Viewer>,
     identity: crate::base::Id,
 ) -> Result<Vec<Certificate>, Refusal> {
-    let page = PageRequest {
-        limit: crate::base::limits::PAGE_MAX,
-        cursor: None,
-    };
     let found = api
         .service()
-        .certificates_of(&person.caller, identity, page)
+        .newest_of(&person.caller, identity, DASHBOARD_HISTORY)
         .await;
-    let mut found = found.map_err(|e| person.refusal(e.into()))?.items;
-    found.reverse();
-    found.truncate(DASHBOARD_HISTORY as usize);
-    Ok(found)
+    found.map_err(|e| person.refusal(e.into()))
 }
 
 /// What the audit log knows of a name or a serial, for who may read it.

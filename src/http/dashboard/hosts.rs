@@ -14,7 +14,7 @@ use super::page::{Refusal, Section, Shell, show};
 use super::person::Person;
 use crate::base::Timestamp;
 use crate::base::limits::{DASHBOARD_ROWS, HOST_SILENT_AFTER};
-use crate::model::{ConditionStatus, PageRequest, Serving};
+use crate::model::{ConditionStatus, Health, PageRequest};
 use crate::service::{HostRow, Viewer};
 
 /// What an address says.
@@ -34,6 +34,8 @@ struct HostsPage {
     rows: Vec<Row>,
     next: Option<String>,
     first: String,
+    /// This very page.
+    here: String,
 }
 
 /// What a person has to know of a host first.
@@ -96,16 +98,15 @@ impl Row {
         let conditions = report
             .map(|report| report.conditions.as_slice())
             .unwrap_or_default();
-        let is_behind = report
-            .and_then(|report| report.serving())
-            .is_some_and(|serving| serving != Serving::Current);
+        let health = report.map(|report| report.health());
+        let is_behind = health == Some(Health::Behind);
         let wrong = conditions.iter().find(|c| c.status == ConditionStatus::False);
         let is_silent = status.is_some_and(|status| now.since(status.reported_at) > HOST_SILENT_AFTER);
         let state = match status {
             None => HostState::Unheard,
             Some(_) if is_silent => HostState::Silent,
             Some(_) if is_behind => HostState::Behind,
-            Some(_) if wrong.is_some() => HostState::Unhealthy,
+            Some(_) if health == Some(Health::Unhealthy) => HostState::Unhealthy,
             Some(_) => HostState::Healthy,
         };
         Self {
@@ -148,6 +149,7 @@ pub(super) async fn list(
     let shell = person.shell(Section::Hosts, "Hosts");
     show(&HostsPage {
         first: format!("/hosts?q={}", escaped(&asked.q)),
+        here: format!("/hosts?q={}&cursor={}", escaped(&asked.q), escaped(&asked.cursor)),
         next: found
             .next
             .map(|next| format!("/hosts?q={}&cursor={next}", escaped(&asked.q))),

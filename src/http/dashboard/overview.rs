@@ -11,9 +11,9 @@ use super::hosts::{HostState, Row as Host};
 use super::moment::Moment;
 use super::page::{Refusal, Section, Shell};
 use super::person::Person;
-use crate::base::limits::{OVERVIEW_DAYS, OVERVIEW_NAMED_MAX};
+use crate::base::limits::OVERVIEW_DAYS;
 use crate::model::{ChangeKind, IdentityKind};
-use crate::service::{Overview, Viewer};
+use crate::service::{HostCounts, Overview, Viewer};
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -28,9 +28,7 @@ struct OverviewPage {
     due_today: u64,
     due_week: u64,
     in_use: [(&'static str, u64); 2],
-    states: Vec<(HostState, usize)>,
-    hosts: usize,
-    hosts_complete: bool,
+    states: Vec<(HostState, u64)>,
     revoked: Vec<Revoked>,
     feed: u64,
     lists: Vec<(String, Moment, bool)>,
@@ -64,7 +62,11 @@ pub(super) async fn show(State(api): State<Api>, person: Person<Viewer>) -> Resu
 
 fn page(api: &Api, shell: Shell, overview: &Overview) -> OverviewPage {
     let now = shell.now;
-    let hosts: Vec<Host> = overview.hosts.iter().map(|host| Host::new(host, now)).collect();
+    let troubled: Vec<Host> = overview
+        .troubled
+        .iter()
+        .map(|host| Host::new(host, now))
+        .collect();
     let states = [
         HostState::Healthy,
         HostState::Unhealthy,
@@ -72,7 +74,7 @@ fn page(api: &Api, shell: Shell, overview: &Overview) -> OverviewPage {
         HostState::Silent,
         HostState::Unheard,
     ];
-    let states = states.map(|state| (state, hosts.iter().filter(|host| host.state == state).count()));
+    let states = states.map(|state| (state, count(&overview.hosts, state)));
     let total = |kind| {
         let of = overview.expiry.iter().filter(|counts| counts.kind == kind);
         of.flat_map(|counts| &counts.counts).sum::<u64>()
@@ -98,8 +100,8 @@ fn page(api: &Api, shell: Shell, overview: &Overview) -> OverviewPage {
     });
     let runway = overview.runway.iter();
     OverviewPage {
-        needs: needs(overview, &hosts, &shell),
-        is_empty: hosts.is_empty() && in_use.iter().all(|(_, count)| *count == 0),
+        needs: needs(overview, &troubled, &shell),
+        is_empty: overview.hosts.joined == 0 && in_use.iter().all(|(_, count)| *count == 0),
         expiry: expiry(overview),
         due: due(overview),
         late: overview.overdue.count,
@@ -108,8 +110,6 @@ fn page(api: &Api, shell: Shell, overview: &Overview) -> OverviewPage {
         due_week: overview.due.iter().take(7).sum(),
         in_use,
         states: states.into_iter().filter(|(_, count)| *count > 0).collect(),
-        hosts: hosts.len(),
-        hosts_complete: overview.hosts_complete,
         revoked: revoked.collect(),
         feed: overview.feed,
         lists: lists.collect(),
@@ -120,8 +120,22 @@ fn page(api: &Api, shell: Shell, overview: &Overview) -> OverviewPage {
     }
 }
 
+/// How many hosts are in this state.
+fn count(hosts: &HostCounts, state: HostState) -> u64 {
+    match state {
+        HostState::Healthy => hosts.well,
+        HostState::Unhealthy => hosts.unhealthy,
+        HostState::Behind => hosts.behind,
+        HostState::Silent => hosts.silent,
+        HostState::Unheard => {
+            let heard = hosts.well + hosts.unhealthy + hosts.behind + hosts.silent;
+            hosts.joined.saturating_sub(heard)
+        }
+    }
+}
+
 /// Worst first; of each kind no more than a few, and a way to the rest.
-fn needs(overview: &Overview, hosts: &[Host], shell: &Shell) -> Vec<Need> {
+fn needs(overview: &Overview, troubled: &[Host], shell: &Shell) -> Vec<Need> {
     let mut needs = Vec::new();
     for reason in &overview.reasons {
         needs.push(need("bad", "server", "this server", "/ca", reason.clone()));
@@ -138,8 +152,10 @@ fn needs(overview: &Overview, hosts: &[Host], shell: &Shell) -> Vec<Need> {
         (HostState::Unhealthy, "bad", "unhealthy"),
         (HostState::Silent, "late", "silent"),
     ] {
-        let of_state: Vec<&Host> = hosts.iter().filter(|host| host.state == state).collect();
-        for host in of_state.iter().take(OVERVIEW_NAMED_MAX) {
+        let of_state = troubled.iter().filter(|host| host.state == state);
+        let mut rest = count(&overview.hosts, state);
+        for host in of_state {
+            rest = rest.saturating_sub(1);
             needs.push(need(
                 class,
                 word,
@@ -148,7 +164,6 @@ fn needs(overview: &Overview, hosts: &[Host], shell: &Shell) -> Vec<Need> {
                 trouble(host),
             ));
         }
-        let rest = of_state.len().saturating_sub(OVERVIEW_NAMED_MAX);
         if rest > 0 {
             needs.push(need(
                 class,

@@ -278,11 +278,15 @@ async fn everything(store: &dyn Store, now: Timestamp) -> Vec<String> {
     seen.push(format!("{:?}", walk(2, |page| store.tokens(page)).await));
     seen.push(format!("{:?}", walk(2, |page| store.hosts(page)).await));
     for kind in [IdentityKind::Host, IdentityKind::Client] {
-        seen.push(format!(
-            "{:?}",
-            walk(2, |page| store.identities(kind, page)).await
-        ));
+        let identities = walk(2, |page| store.identities(kind, page)).await;
+        seen.push(format!("{identities:?}"));
+        for (identity, _) in identities {
+            seen.push(format!("{:?}", store.newest_of(identity.id, 3).await));
+        }
     }
+    let edges: Vec<_> = (0..12).map(|count| now + HOUR * 5 * count / 2).collect();
+    seen.push(format!("{:?}", store.expiry_counts(edges.clone()).await));
+    seen.push(format!("{:?}", store.due_counts(edges).await));
     for all in [false, true] {
         seen.push(format!("{:?}", walk(2, |page| store.requests(all, page)).await));
     }

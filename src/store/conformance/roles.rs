@@ -127,6 +127,13 @@ async fn a_role_is_bound_to_a_client_that_exists_and_stays_while_somebody_has_it
         assert_eq!(change(&store, wanted.clone()).await, expected, "{wanted:?}");
     }
     let bindings = store.bindings().await.unwrap();
+    let of = async |names: &[&str]| {
+        let names = names.iter().map(|name| name.parse().unwrap()).collect();
+        store.bindings_of(names).await.unwrap()
+    };
+    assert_eq!(of(&["zoe", "alice", "alice"]).await, bindings);
+    assert_eq!(of(&["bob"]).await, []);
+    assert_eq!(of(&[]).await, []);
     assert_eq!(
         bindings,
         [

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::super::cursor::{self, List};
-use super::super::look::{CertificateWalk, ExpiryCounts, LookStore, Overdue, SerialStart, WalkOrder};
-use super::super::{HostRow, StoreError};
+use super::super::look::{
+    CertificateWalk, ExpiryCounts, HostCounts, LookStore, Overdue, SerialStart, WalkOrder, sort_newest_lost,
+};
+use super::super::{HostRow, HostStatus, StoreError};
 use super::MemoryStore;
-use crate::base::Timestamp;
-use crate::model::{Certificate, CertificateStatus, IdentityKind, Page, PageRequest};
+use crate::base::{Id, Timestamp};
+use crate::model::{Certificate, CertificateStatus, Health, IdentityKind, Page, PageRequest};
+use crate::pki::IdentityName;
 
 #[async_trait]
 impl LookStore for MemoryStore {
@@ -51,6 +54,12 @@ impl LookStore for MemoryStore {
         })
     }
 
+    async fn newest_of(&self, identity: Id, limit: u32) -> Result<Vec<Certificate>, StoreError> {
+        let inner = self.lock();
+        let newest = inner.state.certificates_of(identity);
+        Ok(newest.take(limit as usize).cloned().collect())
+    }
+
     async fn serials_starting(&self, start: SerialStart, limit: u32) -> Result<Vec<Certificate>, StoreError> {
         let inner = self.lock();
         let all = inner.state.certificates().map(|(_, certificate)| certificate);
@@ -66,7 +75,7 @@ impl LookStore for MemoryStore {
             limit: u32::MAX,
             cursor: page.cursor.clone(),
         };
-        let after = cursor::start::<crate::pki::IdentityName>(List::Hosts, &everything)?;
+        let after = cursor::start::<IdentityName>(List::Hosts, &everything)?;
         let inner = self.lock();
         let wanted = inner.state.identities().filter(|identity| {
             identity.kind == IdentityKind::Host
@@ -112,6 +121,53 @@ impl LookStore for MemoryStore {
             inner.state.certificates().filter(|(_, c)| fits(c)).count() as u64
         };
         Ok(edges.windows(2).map(|pair| count(pair[0], pair[1])).collect())
+    }
+
+    async fn host_counts(&self, since: Timestamp, except: &IdentityName) -> Result<HostCounts, StoreError> {
+        let inner = self.lock();
+        let mut counts = HostCounts::default();
+        let hosts = inner.state.identities().filter(|i| i.kind == IdentityKind::Host);
+        for host in hosts.filter(|host| host.name != *except) {
+            counts.joined += 1;
+            let Some(status) = inner.state.report(host.id) else {
+                continue;
+            };
+            *match status.report.health() {
+                _ if status.reported_at < since => &mut counts.silent,
+                Health::Well => &mut counts.well,
+                Health::Unhealthy => &mut counts.unhealthy,
+                Health::Behind => &mut counts.behind,
+            } += 1;
+        }
+        Ok(counts)
+    }
+
+    async fn hosts_with(
+        &self,
+        health: Health,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<HostRow>, StoreError> {
+        let inner = self.lock();
+        let is_so = |status: &HostStatus| status.reported_at >= since && status.report.health() == health;
+        let mut found: Vec<_> = inner.state.identities().collect();
+        found.retain(|identity| inner.state.report(identity.id).is_some_and(is_so));
+        found.sort_by_key(|identity| inner.state.number_of(identity.id));
+        found.truncate(limit as usize);
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found.into_iter().map(|identity| inner.row(identity)).collect())
+    }
+
+    async fn silent_hosts(&self, since: Timestamp, limit: u32) -> Result<Vec<HostRow>, StoreError> {
+        let inner = self.lock();
+        let is_silent = |status: &HostStatus| status.reported_at < since;
+        let silent = inner
+            .state
+            .identities()
+            .filter(|identity| inner.state.report(identity.id).is_some_and(is_silent));
+        let mut silent: Vec<HostRow> = silent.map(|identity| inner.row(identity)).collect();
+        sort_newest_lost(&mut silent, limit);
+        Ok(silent)
     }
 
     async fn overdue(&self, due: Timestamp, now: Timestamp, limit: u32) -> Result<Overdue, StoreError> {

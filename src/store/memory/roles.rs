@@ -26,6 +26,13 @@ impl RoleStore for MemoryStore {
         Ok(self.lock().state.bindings().cloned().collect())
     }
 
+    async fn bindings_of(&self, clients: Vec<IdentityName>) -> Result<Vec<Binding>, StoreError> {
+        let inner = self.lock();
+        let bound = inner.state.bindings();
+        let of_these = bound.filter(|binding| clients.contains(&binding.client));
+        Ok(of_these.cloned().collect())
+    }
+
     async fn token_roles(&self) -> Result<Vec<(IdentityName, String)>, StoreError> {
         let inner = self.lock();
         let clients = inner

@@ -6,13 +6,15 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::super::cursor::{self, List};
 use super::super::look::{
-    CertificateWalk, ExpiryCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder,
+    CertificateWalk, ExpiryCounts, HostCounts, LookStore, Overdue, SerialStart, WALK_MAX, WalkOrder,
+    sort_newest_lost,
 };
 use super::super::{HostRow, StoreError};
 use super::read::{Reader, certificates, collect, host_row, one_more};
 use super::{SqliteStore, rows, sql};
-use crate::base::Timestamp;
-use crate::model::{Certificate, IdentityKind, Page, PageRequest};
+use crate::base::{Id, Timestamp};
+use crate::model::{Certificate, Health, IdentityKind, Page, PageRequest};
+use crate::pki::IdentityName;
 
 #[async_trait]
 impl LookStore for SqliteStore {
@@ -29,6 +31,14 @@ impl LookStore for SqliteStore {
         }
     }
 
+    async fn newest_of(&self, identity: Id, limit: u32) -> Result<Vec<Certificate>, StoreError> {
+        let query = sqlx::query(sql::NEWEST_OF)
+            .bind(identity.as_bytes().to_vec())
+            .bind(limit);
+        let rows = self.reader().all(query).await?;
+        rows.iter().map(certificate).collect()
+    }
+
     async fn serials_starting(&self, start: SerialStart, limit: u32) -> Result<Vec<Certificate>, StoreError> {
         let (low, high) = start.range();
         // Longer than any serial, and greater.
@@ -42,7 +52,7 @@ impl LookStore for SqliteStore {
     }
 
     async fn hosts_starting(&self, start: String, page: PageRequest) -> Result<Page<HostRow>, StoreError> {
-        let after = cursor::start::<crate::pki::IdentityName>(List::Hosts, &page)?;
+        let after = cursor::start::<IdentityName>(List::Hosts, &page)?;
         let limit = cursor::limit(&page);
         let after = after.map(|name| name.to_string()).unwrap_or_default();
         let query = sqlx::query(sql::HOSTS_STARTING)
@@ -62,7 +72,7 @@ impl LookStore for SqliteStore {
             let query = sqlx::query(sql::EXPIRY_COUNTS)
                 .bind(edges.clone())
                 .bind(kind.as_str());
-            let counts = in_order(&self.reader().all(query).await?)?;
+            let counts = between(&self.reader().all(query).await?)?;
             found.push(ExpiryCounts { kind, counts });
         }
         Ok(found)
@@ -82,7 +92,52 @@ impl LookStore for SqliteStore {
 
     async fn due_counts(&self, edges: Vec<Timestamp>) -> Result<Vec<u64>, StoreError> {
         let query = sqlx::query(sql::DUE_COUNTS).bind(as_json(edges));
-        in_order(&self.reader().all(query).await?)
+        between(&self.reader().all(query).await?)
+    }
+
+    async fn host_counts(&self, since: Timestamp, except: &IdentityName) -> Result<HostCounts, StoreError> {
+        let query = sqlx::query(sql::HOST_COUNTS)
+            .bind(since.as_millis())
+            .bind(except.as_str().to_owned());
+        let found = self.reader().one(query, rows::counts::<5>).await?;
+        let [joined, well, unhealthy, behind, silent] = found.unwrap_or_default();
+        Ok(HostCounts {
+            joined,
+            well,
+            unhealthy,
+            behind,
+            silent,
+        })
+    }
+
+    async fn hosts_with(
+        &self,
+        health: Health,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<HostRow>, StoreError> {
+        let query = sqlx::query(sql::HOSTS_WITH)
+            .bind(health.as_str())
+            .bind(since.as_millis())
+            .bind(limit);
+        let rows = self.reader().all(query).await?;
+        let mut found = rows.iter().map(host_row).collect::<Result<Vec<_>, _>>()?;
+        found.sort_by(|a, b| a.identity.name.cmp(&b.identity.name));
+        Ok(found)
+    }
+
+    async fn silent_hosts(&self, since: Timestamp, limit: u32) -> Result<Vec<HostRow>, StoreError> {
+        let mut silent = Vec::new();
+        for health in Health::ALL {
+            let query = sqlx::query(sql::SILENT_HOSTS)
+                .bind(health.as_str())
+                .bind(since.as_millis())
+                .bind(limit);
+            let found = self.reader().all(query).await?;
+            silent.extend(found.iter().map(host_row).collect::<Result<Vec<_>, _>>()?);
+        }
+        sort_newest_lost(&mut silent, limit);
+        Ok(silent)
     }
 
     async fn overdue(&self, due: Timestamp, now: Timestamp, limit: u32) -> Result<Overdue, StoreError> {
@@ -109,12 +164,13 @@ fn as_json(edges: Vec<Timestamp>) -> String {
     rows::json(&edges)
 }
 
-/// Counts in the order of their keys.
-fn in_order(rows: &[SqliteRow]) -> Result<Vec<u64>, StoreError> {
-    let counts: Result<Vec<[u64; 2]>, StoreError> = rows.iter().map(rows::counts).collect();
+/// What lies between each two times, from what was counted of whole hours and in the hour of each time before it.
+fn between(rows: &[SqliteRow]) -> Result<Vec<u64>, StoreError> {
+    let counts: Result<Vec<[u64; 3]>, StoreError> = rows.iter().map(rows::counts).collect();
     let mut counts = counts?;
     counts.sort_unstable();
-    Ok(counts.into_iter().map(|[_, count]| count).collect())
+    let between = |pair: &[[u64; 3]]| (pair[0][1] + pair[1][2]).saturating_sub(pair[0][2]);
+    Ok(counts.windows(2).map(between).collect())
 }
 
 fn certificate(row: &SqliteRow) -> Result<Certificate, StoreError> {

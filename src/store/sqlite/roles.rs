@@ -1,5 +1,7 @@
 //! Roles and bindings in SQLite.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tokio::sync::watch;
@@ -30,6 +32,12 @@ impl RoleStore for SqliteStore {
     async fn bindings(&self) -> Result<Vec<Binding>, StoreError> {
         let rows = self.reader().all(sqlx::query(sql::BINDINGS)).await?;
         rows.iter().map(binding).collect()
+    }
+
+    async fn bindings_of(&self, clients: Vec<IdentityName>) -> Result<Vec<Binding>, StoreError> {
+        let names: BTreeSet<IdentityName> = clients.into_iter().collect();
+        let query = sqlx::query(sql::BINDINGS_OF).bind(json(&names));
+        self.reader().all(query).await?.iter().map(binding).collect()
     }
 
     async fn token_roles(&self) -> Result<Vec<(IdentityName, String)>, StoreError> {
@@ -102,7 +110,7 @@ fn applied(row: &sqlx::sqlite::SqliteRow) -> Result<RolesApplied, StoreError> {
 /// Loads all roles and bindings, and for a role that is to be removed somebody who has it.
 pub async fn load(
     connection: &mut SqliteConnection,
-    removed: &std::collections::BTreeSet<String>,
+    removed: &BTreeSet<String>,
     state: &mut State,
 ) -> Result<(), Failure> {
     for row in sqlx::query(sql::ROLES).fetch_all(&mut *connection).await? {

@@ -259,7 +259,8 @@ async fn save_reports(connection: &mut SqliteConnection, state: &State) -> Resul
             .add(status.reported_at.as_millis())?;
         values
             .add(status.source.map(|address| address.to_string()))?
-            .add(json(&status.report))?;
+            .add(json(&status.report))?
+            .add(status.report.health().as_str())?;
         one(connection, sql::PUT_REPORT, values, "a host is gone").await?;
     }
     Ok(())

@@ -52,6 +52,11 @@ macro_rules! newest_certificate {
     };
 }
 
+// After the macros that it uses.
+mod look;
+
+pub use look::*;
+
 /// Columns before the certificate in [`HOSTS`].
 pub const IDENTITY_WIDTH: usize = 10;
 /// Columns of a certificate as it is read; one more is written.
@@ -165,9 +170,10 @@ pub const INSERT_REQUESTS: &str = "INSERT INTO request (id, token, spki_sha256, 
      created_at, state, decided_by, decided_at) VALUES ";
 pub const DECIDE_REQUEST: &str = "UPDATE request SET state = $2, decided_by = $3, decided_at = $4 \
      WHERE id = $1 AND state = 'pending'";
-pub const PUT_REPORT: &str = "INSERT INTO host_status (host, reported_at, source, report) \
-     VALUES ($1, $2, $3, $4) ON CONFLICT (host) DO UPDATE \
-     SET reported_at = excluded.reported_at, source = excluded.source, report = excluded.report";
+pub const PUT_REPORT: &str = "INSERT INTO host_status (host, reported_at, source, report, health) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (host) DO UPDATE \
+     SET reported_at = excluded.reported_at, source = excluded.source, report = excluded.report, \
+       health = excluded.health";
 pub const INSERT_FEED: &str = "INSERT INTO feed (number, previous, at, kind, serial, issuer, name, not_after, \
      reason, identity, revoker) VALUES ";
 pub const PUT_APPLIED: &str = "INSERT INTO feed_applied (host, number, cut, denies_after, at, refuses, roles) \
@@ -183,6 +189,9 @@ pub const SETTLE: &str = "INSERT INTO feed_settled (number, at, settler) VALUES 
 pub const ROLES: &str = "SELECT name, spec, changed_at, changed_by FROM role ORDER BY name";
 pub const BINDINGS: &str =
     "SELECT client, role, hosts, created_at, created_by FROM binding ORDER BY client, role, hosts";
+/// Names come sorted, so what is found is, too.
+pub const BINDINGS_OF: &str = "SELECT b.client, b.role, b.hosts, b.created_at, b.created_by \
+     FROM json_each($1) AS k CROSS JOIN binding AS b ON b.client = k.value";
 pub const TOKEN_ROLES: &str =
     "SELECT name, role FROM identity WHERE role IS NOT NULL AND kind = 'client' ORDER BY name";
 pub const ROLE_HOLDER: &str = concat!(
@@ -390,51 +399,6 @@ pub const SESSION_BY_COOKIE: &str = sessions!("WHERE s.cookie_sha256 = $1");
 pub const SESSIONS: &str = sessions!("WHERE s.created_at >= $1 ORDER BY s.created_at DESC LIMIT $2");
 pub const SESSIONS_OF: &str =
     sessions!("WHERE s.identity = $3 AND s.created_at >= $1 ORDER BY s.created_at DESC LIMIT $2");
-/// Ends inside the bounds of a walk; what is walked through is joined after it.
-pub const CERTIFICATES_WALKED: &str = concat!(
-    "SELECT ",
-    certificate_columns!(),
-    ", w.name FROM (SELECT n.name, n.certificate FROM certificate_name AS n WHERE (n.name, n.certificate) > ("
-);
-/// The last of the names that a walk goes through, if it goes so far.
-pub const WALKED_TO: &str = "SELECT n.name, n.certificate FROM certificate_name AS n \
-     WHERE (n.name, n.certificate) > ($1, $2) AND n.name < $3 ORDER BY n.name, n.certificate LIMIT 1 OFFSET $4";
-pub const LAST_CERTIFICATE: &str = "SELECT COALESCE(max(id), 0) FROM certificate";
-pub const SERIALS_STARTING: &str = concat!(
-    "SELECT ",
-    certificate_columns!(),
-    " FROM certificate AS c WHERE c.serial >= $1 AND c.serial < $2 ORDER BY c.serial LIMIT $3"
-);
-pub const HOSTS_STARTING: &str = concat!(
-    "SELECT ",
-    identity_columns!(),
-    ", ",
-    certificate_columns!(),
-    ", s.reported_at, s.source, s.report FROM identity AS i ",
-    newest_certificate!(),
-    "LEFT JOIN host_status AS s ON s.host = i.number \
-     WHERE i.kind = 'host' AND i.name > $1 AND i.name >= $3 AND i.name < $4 ORDER BY i.name LIMIT $2"
-);
-pub const EXPIRY_COUNTS: &str = "SELECT k.key, (SELECT count(*) FROM certificate AS c INDEXED BY certificate_open \
-       WHERE c.kind = $2 AND c.not_after >= k.value AND c.not_after < json_extract($1, '$[' || (k.key + 1) || ']') \
-         AND c.superseded_by IS NULL AND c.revoked_at IS NULL) \
-     FROM json_each($1) AS k WHERE k.key < json_array_length($1) - 1";
-pub const SOONEST_END: &str = "SELECT c.not_after FROM certificate AS c INDEXED BY certificate_open \
-     WHERE c.kind = $1 AND c.not_after >= $2 AND c.superseded_by IS NULL AND c.revoked_at IS NULL \
-     ORDER BY c.not_after LIMIT 1";
-pub const DUE_COUNTS: &str = "SELECT k.key, (SELECT count(*) FROM certificate AS c INDEXED BY certificate_due \
-       WHERE c.renew_after >= k.value AND c.renew_after < json_extract($1, '$[' || (k.key + 1) || ']') \
-         AND c.superseded_by IS NULL AND c.revoked_at IS NULL) \
-     FROM json_each($1) AS k WHERE k.key < json_array_length($1) - 1";
-pub const COUNT_OVERDUE: &str = "SELECT count(*) FROM (SELECT 1 FROM certificate AS c INDEXED BY certificate_due \
-     WHERE c.renew_after < $1 AND c.superseded_by IS NULL AND c.revoked_at IS NULL AND c.not_after >= $2 LIMIT $3)";
-pub const OVERDUE: &str = concat!(
-    "SELECT ",
-    certificate_columns!(),
-    " FROM certificate AS c INDEXED BY certificate_due \
-     WHERE c.renew_after < $1 AND c.superseded_by IS NULL AND c.revoked_at IS NULL AND c.not_after >= $2 \
-     ORDER BY c.renew_after LIMIT $3"
-);
 pub const ROLES_APPLIED: &str = concat!(
     "SELECT i.name, i.labels, a.at, s.reported_at, a.denies_after, a.roles ",
     counting_hosts!(),

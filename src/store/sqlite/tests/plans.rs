@@ -180,8 +180,72 @@ async fn searches_and_walks_follow_an_index_and_are_bounded() {
     store.close().await;
 }
 
+#[tokio::test]
+async fn the_newest_certificates_of_an_identity_are_read_from_the_end_of_its_own() {
+    let place = Place::new();
+    let store = place.create().await;
+    let mut other = place.other().await;
+    let plan = plan(&mut other, sql::NEWEST_OF).await;
+    assert!(
+        plan.contains("SEARCH c USING INDEX certificate_holder (holder=?)"),
+        "{plan}"
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn counts_for_the_overview_read_whole_hours_and_what_is_left_of_one() {
+    let place = Place::new();
+    let store = place.create().await;
+    let mut other = place.other().await;
+    for (text, index) in [
+        (
+            sql::EXPIRY_COUNTS,
+            "certificate_open (kind=? AND not_after>? AND not_after<?)",
+        ),
+        (
+            sql::DUE_COUNTS,
+            "certificate_due (renew_after>? AND renew_after<?)",
+        ),
+    ] {
+        let plan = plan(&mut other, text).await;
+        assert!(
+            plan.contains("SEARCH h USING PRIMARY KEY (what=? AND hour>? AND hour<?)"),
+            "{plan}"
+        );
+        assert!(
+            plan.contains(&format!("SEARCH c USING COVERING INDEX {index}")),
+            "{plan}"
+        );
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn hosts_in_trouble_are_found_without_reading_the_others() {
+    let place = Place::new();
+    let store = place.create().await;
+    let mut other = place.other().await;
+    for (text, heard) in [(sql::HOSTS_WITH, ">?"), (sql::SILENT_HOSTS, "<?")] {
+        let plan = plan(&mut other, text).await;
+        let search =
+            format!("SEARCH h USING COVERING INDEX host_status_health (health=? AND reported_at{heard})");
+        assert!(plan.contains(&search), "{plan}");
+        for table in ["i", "s"] {
+            assert!(
+                plan.contains(&format!("SEARCH {table} USING INTEGER PRIMARY KEY")),
+                "{plan}"
+            );
+        }
+    }
+    store.close().await;
+}
+
 /// Statements that are the same every time.
-const PLAIN: [&str; 75] = [
+const PLAIN: [&str; 78] = [
+    sql::HOST_COUNTS,
+    sql::NEWEST_OF,
+    sql::BINDINGS_OF,
     sql::DUE_COUNTS,
     sql::SOONEST_END,
     sql::SESSION,
