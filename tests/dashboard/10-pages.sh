@@ -3,11 +3,10 @@
 # Limit: 600
 source "$REPO/tests/lib/common.sh"
 source "$REPO/tests/lib/world.sh"
-for program in node npm; do
-    command -v "$program" >/dev/null || fail "$program is missing: apt-get install nodejs npm"
-done
-world_new "$SUITE_DIR/world"
-server_start_for_suite
+source "$REPO/tests/dashboard/browser.sh"
+modules_ensure
+world_new "$STEP_DIR/world"
+server_start
 check "alice has a certificate" client_enroll alice
 check "mallory has a certificate" client_enroll mallory
 check "mallory is revoked" admin client revoke mallory --reason keyCompromise --yes --wait 0s
@@ -18,13 +17,7 @@ body=$(python3 -c 'import json, sys; print(json.dumps({"token": open(sys.argv[1]
     "$STEP_DIR/host.token" "$STEP_DIR/host.csr")
 check "a host has a certificate" api POST /enroll "$body"
 
-modules=$WORK/browser
-mkdir -p "$modules"
-if ! cmp -s "$REPO/tests/dashboard/package.json" "$modules/package.json"; then
-    cp "$REPO/tests/dashboard/package.json" "$modules/"
-    (cd "$modules" && timeout 300 npm install --silent --no-audit --no-fund)
-fi
 link=$(admin dashboard)
-NODE_MODULES=$modules/node_modules check "every page looks as it should" \
+NODE_MODULES=$modules check "every page looks as it should" \
     node "$REPO/tests/dashboard/pages.mjs" "$W_URL" "$link" "$WORK/screenshots" alice web-1.fleet.internal
 note "pictures are in $WORK/screenshots"

@@ -18,6 +18,7 @@ mod cli_revoke;
 mod client;
 mod daemon_look;
 mod dashboard;
+mod dashboard_live;
 mod dashboard_sign_in;
 mod deploy_alerts;
 mod deploy_samples;

@@ -14,7 +14,7 @@ debian_packages_of() {
                 prometheus faketime python3 python3-venv
             ;;
         alerts) printf '%s\n' openssl curl python3 python3-aiosmtpd prometheus-alertmanager ;;
-        dashboard) printf '%s\n' openssl curl python3 chromium fonts-dejavu-core ;;
+        dashboard) printf '%s\n' openssl curl iproute2 docker.io python3 chromium libnss3-tools fonts-dejavu-core ;;
         image) printf '%s\n' gcc libc6-dev musl-tools cmake file binutils openssl curl iproute2 util-linux debootstrap systemd-container python3 ;;
         last-metre)
             printf '%s\n' gcc libc6-dev binutils openssl curl iproute2 util-linux procps busybox-static debootstrap \

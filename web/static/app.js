@@ -48,7 +48,7 @@
     if (!document.querySelector('[hx-trigger*="live from:body"]') || !window.EventSource || !window.htmx) return;
     const source = new EventSource("/live");
     source.addEventListener("changed", () => {
-      const live = document.getElementById("live");
+      const live = document.querySelector('[hx-trigger*="live from:body"]');
       const busy = live && (live.contains(document.activeElement) || live.querySelector("details[open]"));
       if (!document.hidden && !busy) htmx.trigger(document.body, "live");
     });
