@@ -68,6 +68,7 @@ through() {
     cp -a "$W/clients/$name" "$site/deploy/manager/trusted"
     check "compose brings $front up" manager --profile "$front" up -d
     manages() { manager exec -T trusted docker run -d --name "made-through-$front" --network none busybox:test sleep 600; }
+    at_exit manager --profile "$front" logs --tail 40
     settles 60 "the trusted container starts another one through $front" manages
     contains "which runs" "made-through-$front" "$(on_host manager docker ps --format '{{.Names}}')"
     asks_docker() { manager exec -T untrusted curl -sk --max-time 10 -w '\n%{http_code}\n' https://docker:2376/containers/json | tail -n 1; }
