@@ -150,8 +150,10 @@ async fn fill(place: &Place, options: &Options, der: &[u8]) -> anyhow::Result<()
 
 async fn pages(place: &Place, options: &Options) -> anyhow::Result<()> {
     let admin = Target::new(place.address, &place.ca()?, Some(&place.admin()))?;
-    let asked = b"GET /v1/certificates?name=job-0000421&limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let (_, body) = admin.call(asked).await?;
+    let client = options.hosts.min(options.certificates / 4) + 1;
+    let asked =
+        format!("GET /v1/certificates?name=job-{client:07}&limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let (_, body) = admin.call(asked.as_bytes()).await?;
     let found: serde_json::Value = serde_json::from_slice(&body)?;
     let serial = found["items"][0]["serial"].as_str().unwrap_or("00").to_owned();
     let paths = [
