@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("dockwarden: warning: {left}");
     }
     eprintln!("removed {files}/current, {files}/versions and {state}");
-    eprintln!("the server still lists this host until it is removed there: dockwarden host rm NAME");
+    eprintln!("the server still lists this host; take its access there: dockwarden host revoke NAME");
     Ok(ExitCode::SUCCESS)
 }
 
